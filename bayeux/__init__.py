@@ -1,0 +1,12 @@
+"""A high-concurrency Comet server speaking the Bayeux protocol, for Twisted."""
+
+from bayeux._version import __version__
+from bayeux.errors import BayeuxError
+from bayeux.hub import Hub
+from bayeux.policy import Policy
+from bayeux.service import BayeuxService
+from bayeux.session import Link, Session
+from bayeux.settings import Settings, SettingsError
+
+__all__ = ["BayeuxError", "BayeuxService", "Hub", "Link", "Policy", "Session", "Settings", "SettingsError",
+           "__version__"]

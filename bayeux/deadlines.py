@@ -1,0 +1,82 @@
+"""One deadline for each of very many things, on one timer of the injected clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from typing import Generic, Protocol, TypeVar
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Mortal(Protocol):
+    """Something that has a deadline; both are for ``Deadlines`` to write."""
+
+    deadline: float | None
+    """Seconds on the clock; None: never."""
+    alarm: float | None
+    """When it will be looked at next; None: not at all."""
+
+
+M = TypeVar("M", bound=Mortal)
+
+
+class Deadlines(Generic[M]):
+    """Calls ``due(thing)`` once its deadline has passed; work is proportional to what is due (Q-6).
+
+    A deadline moves with every message of a busy session, nearly always to later, and then nothing is
+    to be done: the old entry of the heap stays, and when it comes up the deadline is looked at again.
+    So a thing has one useful entry, and moving its deadline costs two attribute writes.
+    """
+
+    def __init__(self, clock: IReactorTime, due: Callable[[M], None]) -> None:
+        self._clock = clock
+        self._due = due
+        self._heap: list[tuple[float, int, M]] = []
+        self._order = count()
+        self._timer: IDelayedCall | None = None
+
+    def set(self, thing: M, deadline: float) -> None:
+        """Let ``thing`` be due at ``deadline`` (seconds on the clock), instead of what was set before."""
+        thing.deadline = deadline
+        if thing.alarm is None or deadline < thing.alarm:
+            thing.alarm = deadline
+            heapq.heappush(self._heap, (deadline, next(self._order), thing))
+            if self._heap[0][2] is thing:
+                self._rearm()
+
+    def clear(self, thing: M) -> None:
+        """Let ``thing`` never be due."""
+        thing.deadline = None
+
+    def stop(self) -> None:
+        """Forget everything."""
+        self._heap.clear()
+        self._rearm()
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._heap:
+            delay = max(0.0, self._heap[0][0] - self._clock.seconds())
+            self._timer = self._clock.callLater(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        while self._heap and self._heap[0][0] <= now:
+            alarm, _, thing = heapq.heappop(self._heap)
+            if thing.alarm != alarm:
+                continue  # replaced by an earlier one, which has been dealt with
+            thing.alarm = None
+            if thing.deadline is None:
+                continue
+            if thing.deadline <= now:
+                thing.deadline = None
+                self._due(thing)
+            else:
+                self.set(thing, thing.deadline)
+        if self._timer is None:
+            self._rearm()

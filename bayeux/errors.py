@@ -1,0 +1,139 @@
+"""What can go wrong, and what the peer is told about it.
+
+``BayeuxError``            one message failed; becomes the ``error`` of its reply
+    ``MalformedMessage``       400, the element is not a Bayeux message
+    ``MissingField``           400, a required field is absent
+    ``MissingClientID``        401
+    ``UnknownClient``          402, expired, never existed, or not this browser's
+    ``Denied``                 403, policy, reserved channel, count limit
+    ``UnknownChannel``         404, no such meta channel
+    ``InvalidChannel``         405, grammar
+    ``TooLarge``               413, one message
+    ``TooMany``                429, rate or count
+    ``InternalError``          500, a handler failed
+    ``TooBusy``                503, overloaded or shutting down
+``EnvelopeError``          nothing in the envelope can be answered; the transport refuses it whole
+    ``MalformedEnvelope``      not JSON, not UTF-8, wrong shape, too deep
+    ``TooManyMessages``        batch over the limit
+
+Any handler may raise a ``BayeuxError``; it is turned into a reply at one place, in the exchange.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TEXT = re.compile(r"[A-Za-z0-9\-_!~()$@ /*.]*")
+_ARGUMENT = re.compile(r"[A-Za-z0-9\-_!~()$@ /*.]{1,64}")
+
+
+class BayeuxError(Exception):
+    """A message failed, and its sender is told ``code:arguments:text`` (E-1).
+
+    ``code`` is three digits, ``text`` is for people and may hold letters, digits, blanks and
+    ``- _ ! ~ ( ) $ @ / * .`` only.  Arguments that came from the peer and do not fit the grammar, or
+    are longer than 64 characters, are left out (E-3).  Raises ``ValueError`` for a code or text of
+    our own that the grammar does not allow: that is a fault in the program, not in a message.
+    """
+
+    def __init__(self, code: int, text: str, *arguments: str) -> None:
+        if not 100 <= code <= 999:
+            raise ValueError(f"an error code has three digits: {code}")
+        if not _TEXT.fullmatch(text):
+            raise ValueError(f"characters that a Bayeux error text cannot hold: {text!r}")
+        self.code = code
+        self.text = text
+        self.arguments = arguments if all(map(_ARGUMENT.fullmatch, arguments)) else ()
+        super().__init__(f"{code}:{','.join(self.arguments)}:{text}")
+
+
+class MalformedMessage(BayeuxError):
+    """An element of a batch is no Bayeux message, or a field has the wrong type (E-10)."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "Malformed message")
+
+
+class MissingField(BayeuxError):
+    """A required field is absent (E-11)."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(400, "Missing field", field)
+
+
+class MissingClientID(BayeuxError):
+    """A message that needs a session names none (E-12)."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "No client ID")
+
+
+class UnknownClient(BayeuxError):
+    """The clientId is expired, was never issued, or may not be used from here (E-13)."""
+
+    def __init__(self, client_id: str = "") -> None:
+        super().__init__(402, "Unknown client ID", *([client_id] if client_id else []))
+
+
+class Denied(BayeuxError):
+    """Something is forbidden: by policy, by a reserved channel, by a count limit (E-14 to E-17)."""
+
+    def __init__(self, text: str, *arguments: str) -> None:
+        super().__init__(403, text, *arguments)
+
+
+class UnknownChannel(BayeuxError):
+    """A meta channel that does not exist (E-18)."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(404, "Unknown channel", channel)
+
+
+class InvalidChannel(BayeuxError):
+    """A channel name or pattern that the grammar does not allow (E-19)."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(405, "Invalid channel", channel)
+
+
+class TooLarge(BayeuxError):
+    """One message, or its ``ext``, is over its limit (E-24)."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "Message too large")
+
+
+class TooMany(BayeuxError):
+    """A rate, or the number of things asked for at once, is over its limit (E-25)."""
+
+    def __init__(self) -> None:
+        super().__init__(429, "Too many requests")
+
+
+class InternalError(BayeuxError):
+    """A handler failed in a way that it did not foresee (E-26)."""
+
+    def __init__(self) -> None:
+        super().__init__(500, "Internal server error")
+
+
+class TooBusy(BayeuxError):
+    """The server is overloaded or shutting down (E-27)."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "Server too busy")
+
+
+class EnvelopeError(Exception):
+    """An envelope cannot be processed at all, so no Bayeux reply can be formed (M-3).
+
+    Its text is constant, without anything of the input in it (G-23).
+    """
+
+
+class MalformedEnvelope(EnvelopeError):
+    """Not JSON, not UTF-8, neither array nor object, nested too deep (M-3, M-6 to M-9, G-6)."""
+
+
+class TooManyMessages(EnvelopeError):
+    """A batch is longer than ``max_batch`` (G-5)."""

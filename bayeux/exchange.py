@@ -1,0 +1,99 @@
+"""One envelope and its answer: what a transport holds between reading a batch and writing a response."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from bayeux.channels import META_DISCONNECT
+from bayeux.errors import TooBusy
+from bayeux.messages import Advice, Reply
+from bayeux.session import Link, Release, Session
+from bayeux.sessions import Sessions
+
+
+class Exchange:
+    """The replies to one batch, and the connect in it that may be held.
+
+    A transport waits for ``pending``, if there is one, then for ``parked``, if there is one; when it is
+    about to write, it takes the response by ``drain``.  If the carrier is lost before that, it calls
+    ``lost`` instead, and no event leaves its queue (D-13, N-1).
+    """
+
+    __slots__ = ("_sessions", "alone", "connect", "link", "opened", "parked", "pending", "released",
+                 "replies", "session")
+
+    def __init__(self, sessions: Sessions, link: Link, alone: bool) -> None:
+        self._sessions = sessions
+        self.link = link
+        self.alone = alone
+        """Whether the batch is a single message: only then may a connect be held (K-10)."""
+        self.session: Session | None = None
+        """The session that the batch speaks for: the first valid one in it (I-6)."""
+        self.replies: list[Reply] = []
+        self.opened = False
+        """Whether ``session`` was created by this exchange."""
+        self.connect: Reply | None = None
+        """The reply to a successful connect, held or not; events go out before it (D-8)."""
+        self.pending: Deferred[None] | None = None
+        """Fires when every message is answered, where an application's answer has to be waited for."""
+        self.parked: Deferred[Release] | None = None
+        """Fires when the held connect is to be answered."""
+        self.released: Release | None = None
+
+    def release(self, why: Release) -> Release:
+        """Take note of why the held connect is to be answered."""
+        self.released = why
+        return why
+
+    def drain(self) -> list[bytes]:
+        """Return the messages of the response, in the order of D-8, taking the events along.
+
+        To be called once, when they can be handed to the socket: expiry starts here (Q-2).
+        """
+        session = self.session
+        events: list[bytes] = []
+        if session is not None and session.connected and not self.opened and (
+            self.connect is not None or not self._connect_only()
+        ):
+            events = [event.json for event in session.take()]
+        if self.connect is None:
+            return [reply.encode() for reply in self.replies] + events
+        messages = []
+        for reply in self.replies:
+            if reply is self.connect:
+                messages += events
+                messages += self._last_words(reply)
+            messages.append(reply.encode())
+        if session is not None:
+            self._sessions.answered(session)
+        return messages
+
+    def lost(self) -> None:
+        """Give up: the carrier is gone, nobody will read the answer (N-1, Q-2)."""
+        if self.session is None:
+            return
+        if self.parked is not None and not self.parked.called:
+            self._sessions.release(self.session, Release.LOST)
+        elif self.connect is not None and self.released is None:
+            self._sessions.answered(self.session)
+
+    def make_way(self) -> None:
+        """Answer a held connect early, because the client cannot see anything else before (K-16)."""
+        if self.session is not None and self.parked is not None and not self.parked.called:
+            self._sessions.release(self.session, Release.MAKE_WAY)
+
+    def _connect_only(self) -> bool:
+        """Say whether events may travel with connect replies only (D-7)."""
+        return self.link.serial or self._sessions.connect_only
+
+    def _last_words(self, reply: Reply) -> list[bytes]:
+        """Give the reply to a held connect the advice that the end of its session calls for."""
+        if self.released is Release.SHUTDOWN:
+            reply.successful = False
+            reply.error = str(TooBusy())
+            reply.advice = Advice("handshake", self._sessions.spread())
+        elif self.released in (Release.DISCONNECTED, Release.KICKED):
+            reply.advice = self._sessions.advice("none")
+            if self.released is Release.KICKED:
+                return [Reply(META_DISCONNECT, True).encode()]
+        return []

@@ -1,0 +1,36 @@
+"""Plain counters: what happened, how often; cheap to count on the hot path, exported when asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Counts since the start of one hub; only ever go up."""
+
+    messages: int = 0
+    """Messages received, of every kind, bad ones included."""
+    published: int = 0
+    """Events published, by clients and by the application."""
+    queued: int = 0
+    """Deliveries: events put in a session's queue."""
+    dropped: int = 0
+    """Deliveries lost to a full queue (Q-7)."""
+    held: int = 0
+    """Connects that were held."""
+    superseded: int = 0
+    """Held connects that a newer one replaced (K-12)."""
+    carriers_lost: int = 0
+    """Requests whose connection was lost before the answer could be written (N-1)."""
+    sessions_added: int = 0
+    """Successful handshakes."""
+    sessions_removed: Counter[str] = field(default_factory=Counter)
+    """Sessions removed, by reason."""
+    failures: Counter[int] = field(default_factory=Counter)
+    """Unsuccessful replies, by error code."""
+    refused: Counter[int] = field(default_factory=Counter)
+    """Requests that a transport refused as a whole, by HTTP status."""
+    application_errors: int = 0
+    """Exceptions in the application's handlers, callbacks, listeners and policies."""

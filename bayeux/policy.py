@@ -1,0 +1,35 @@
+"""Who may handshake, subscribe and publish."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from bayeux.errors import MissingClientID
+from bayeux.messages import Message
+from bayeux.session import Link, Session
+
+Verdict = bool | Awaitable[bool]
+"""Yes or no, at once or later; a ``BayeuxError`` raised instead is told to the client as it is."""
+
+
+class Policy:
+    """The default: anybody may handshake and subscribe, a session may publish, nobody else may.
+
+    Subclass it for other rules.  A method may return a Deferred or be a coroutine; an exception that
+    is no ``BayeuxError`` refuses, with ``500::`` for an answer.
+    """
+
+    def can_handshake(self, message: Message, link: Link) -> Verdict:
+        """Say whether a session may be created (H-14); ``message.extensions()`` holds credentials."""
+        return True
+
+    def can_subscribe(self, session: Session, pattern: str, message: Message) -> Verdict:
+        """Say whether a session may subscribe; decide patterns by ``channels.covers`` (S-10)."""
+        return True
+
+    def can_publish(self, session: Session | None, channel: str, message: Message,
+                    link: Link) -> Verdict:
+        """Say whether a message may be published; without a session it is stateless (P-8)."""
+        if session is None:
+            raise MissingClientID
+        return True

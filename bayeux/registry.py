@@ -1,0 +1,51 @@
+"""Who is subscribed to what: patterns to subscribers, looked up by the names that can match."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from typing import Generic, TypeVar
+
+from bayeux.channels import expand
+
+S = TypeVar("S", bound=Hashable)
+
+
+class Registry(Generic[S]):
+    """A map from patterns to subscribers; an entry exists only while it has one (C-17)."""
+
+    def __init__(self) -> None:
+        # Dictionaries for sets: subscribers are served in the order in which they came.
+        self._subscribers: dict[str, dict[S, None]] = {}
+
+    def __len__(self) -> int:
+        """Return how many patterns have a subscriber."""
+        return len(self._subscribers)
+
+    def __contains__(self, pattern: str) -> bool:
+        """Say whether the pattern has a subscriber."""
+        return pattern in self._subscribers
+
+    def add(self, pattern: str, subscriber: S) -> None:
+        """Subscribe; again is no difference (S-6)."""
+        self._subscribers.setdefault(pattern, {})[subscriber] = None
+
+    def remove(self, pattern: str, subscriber: S) -> None:
+        """Unsubscribe; what was not subscribed is no difference (S-6)."""
+        subscribers = self._subscribers.get(pattern)
+        if subscribers is not None:
+            subscribers.pop(subscriber, None)
+            if not subscribers:
+                del self._subscribers[pattern]
+
+    def match(self, name: str) -> Collection[S]:
+        """Return every subscriber of a concrete channel, each once (C-8, C-9).
+
+        A snapshot is the caller's to make, if it subscribes anybody while it goes through them.
+        """
+        found = [subscribers for pattern in expand(name)
+                 if (subscribers := self._subscribers.get(pattern)) is not None]
+        if not found:
+            return ()
+        if len(found) == 1:
+            return found[0]
+        return {subscriber: None for subscribers in found for subscriber in subscribers}

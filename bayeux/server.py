@@ -1,0 +1,142 @@
+"""What ``twistd bayeux`` runs: the service with a site of its own, listening."""
+
+from __future__ import annotations
+
+import resource
+from typing import cast
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.static import Data
+
+from bayeux.policy import Policy
+from bayeux.service import BayeuxService
+from bayeux.settings import Settings, SettingsError
+from bayeux.web.site import BayeuxSite
+
+
+class CannotListen(SystemExit):
+    """An endpoint cannot be listened on; it ends the process with one line that says why."""
+
+
+class BayeuxServer(BayeuxService):
+    """A Bayeux service that listens by itself; with ``demo``, the demos stand beside its mounts.
+
+    Raises ``SettingsError`` for an endpoint that Twisted does not understand.
+    """
+
+    _log = Logger()
+
+    def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
+                 demo: bool = False) -> None:
+        super().__init__(settings, policy)
+        self._endpoints = {text: _endpoint(text) for text in self.settings.listen}
+        self._ports: list[IListeningPort] = []
+        self._listening = False
+        root = self._demos() if demo else self._greeting()
+        for mount in self.settings.mounts:
+            _put(root, mount, self.resource)
+        self._site = BayeuxSite(root, self.resource.polling, self.settings, self.clock)
+
+    def privilegedStartService(self) -> None:
+        """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""
+        super().privilegedStartService()
+        self._listen()
+
+    def startService(self) -> None:
+        """Start, and listen unless that has been done."""
+        super().startService()
+        self._raise_open_files()
+        self._listen()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, answer what is held, and wait until that is written, but not for ever."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._listening = False
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await maybeDeferred(port.stopListening)
+        await super().stopService()
+        closed = self._site.close()
+        try:
+            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
+        except (TimeoutError, CancelledError):
+            self._log.warn("{count} connections were still open", count=len(self._site.channels))
+            self._site.abort()
+
+    def _listen(self) -> None:
+        if self._listening:
+            return
+        self._listening = True
+        for text, endpoint in self._endpoints.items():
+            listening = endpoint.listen(self._site)
+            listening.addCallback(self._listens, text)
+            failures: list[Failure] = []
+            listening.addErrback(failures.append)
+            if failures:
+                raise CannotListen(f"bayeux: cannot listen on {text}: {_reason(failures[0])}")
+
+    def _listens(self, port: IListeningPort, text: str) -> None:
+        self._ports.append(port)
+        self._log.info("Bayeux is served on {where} at {mounts}", where=_where(port, text),
+                       mounts=" ".join(self.settings.mounts))
+
+    def _raise_open_files(self) -> None:
+        """Raise the soft limit of open files to the hard one: each client needs one."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def _greeting(self) -> Resource:
+        root = Resource()
+        text = f"This is a Bayeux server. Clients connect to {' or '.join(self.settings.mounts)}.\n"
+        root.putChild(b"", Data(text.encode("utf-8"), "text/plain; charset=utf-8"))
+        return root
+
+    def _demos(self) -> Resource:
+        from bayeux.demo import make_root
+
+        return cast(Resource, make_root(self))
+
+
+def _endpoint(text: str) -> IStreamServerEndpoint:
+    try:
+        return cast(IStreamServerEndpoint, serverFromString(_reactor, text))
+    except Exception as error:  # endpoint parsers raise whatever their arguments lead to
+        reason = str(error) or type(error).__name__
+        raise SettingsError(f"listen: {text!r} is no endpoint such as tcp:8080 ({reason})") from None
+
+
+def _put(root: Resource, mount: str, child: Resource) -> None:
+    """Put a resource into a tree, making the branches on the way."""
+    *branches, leaf = mount.strip("/").encode("utf-8").split(b"/")
+    for branch in branches:
+        below = root.children.get(branch)
+        if below is None:
+            below = Resource()
+            root.putChild(branch, below)
+        root = below
+    root.putChild(leaf, child)
+
+
+def _where(port: IListeningPort, text: str) -> str:
+    """Say where a port listens, as an address to open where it is one."""
+    address = port.getHost()
+    host, number = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None or number is None:
+        return text
+    scheme = "https" if text.startswith(("ssl:", "tls:")) else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}"
+
+
+def _reason(failure: Failure) -> str:
+    """Say in a few words why listening failed."""
+    error = getattr(failure.value, "socketError", failure.value)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,271 @@
+"""The live sessions: opened, subscribed, delivered to, held, expired and removed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from bayeux.deadlines import Deadlines
+from bayeux.errors import TooBusy
+from bayeux.messages import Advice, Event
+from bayeux.metrics import Metrics
+from bayeux.registry import Registry
+from bayeux.session import Link, Queue, Release, Session, State
+from bayeux.settings import Settings
+
+
+class SessionListener(Protocol):
+    """An application's object that wants to know of clients that come and go."""
+
+    def session_added(self, session: Session) -> None:
+        """Be told that a handshake has succeeded."""
+
+    def session_removed(self, session: Session, reason: str) -> None:
+        """Be told that a session is gone.
+
+        ``reason`` is ``disconnect`` (the client's wish), ``timeout``, ``kicked`` (``disconnect()`` on the
+        server), ``overflow`` (its queue was full) or ``shutdown``.
+        """
+
+
+class Sessions:
+    """All sessions of one hub, with what they share: the registry, the clock, the limits."""
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, settings: Settings, metrics: Metrics) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._metrics = metrics
+        self._by_id: dict[str, Session] = {}
+        self._registry: Registry[Session] = Registry()
+        self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
+        self._held_by_browser: Counter[str] = Counter()
+        self._woken: list[Session] = []
+        self.listeners: list[SessionListener] = []
+        self.closed = False
+
+    def __len__(self) -> int:
+        """Return how many sessions there are."""
+        return len(self._by_id)
+
+    def get(self, client_id: str) -> Session | None:
+        """Return the live session of that id (I-3)."""
+        return self._by_id.get(client_id)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def open(self, browser_id: str | None) -> Session:
+        """Create a session, which expires unless it connects (H-17).  Raises ``TooBusy`` (G-13)."""
+        if self.closed or len(self._by_id) >= self._settings.max_sessions:
+            raise TooBusy
+        session = Session(self)
+        session.browser_id = browser_id
+        session.grace = self._settings.interval + self._settings.max_interval
+        self._by_id[session.id] = session
+        self._metrics.sessions_added += 1
+        self._expire_in(session, session.grace)
+        for listener in tuple(self.listeners):
+            self._tell(listener.session_added, session)
+        return session
+
+    def remove(self, session: Session, reason: str, why: Release) -> None:
+        """End a session with all that it has: subscriptions, queue, timer, held connect (X-2, Q-4)."""
+        if not session.connected:
+            return
+        if session.state is State.HELD:
+            self._count_out(session)
+        parked = session.unpark(State.REMOVED)
+        del self._by_id[session.id]
+        self._deadlines.clear(session)
+        for pattern in session.subscriptions:
+            self._registry.remove(pattern, session)
+        session.subscriptions.clear()
+        session.take()
+        self._metrics.sessions_removed[reason] += 1
+        if parked is not None:
+            parked.callback(why)
+        for listener in tuple(self.listeners):
+            self._tell(listener.session_removed, session, reason)
+
+    def close(self) -> None:
+        """Answer every held connect, remove every session, open no more (Q-10)."""
+        self.closed = True
+        for session in tuple(self._by_id.values()):
+            self.remove(session, "shutdown", Release.SHUTDOWN)
+        self._deadlines.stop()
+
+    def touch(self, session: Session) -> None:
+        """Note a sign of life other than a connect: it puts off expiry, if that runs (Q-3)."""
+        if session.deadline is not None and session.state is not State.HELD:
+            remaining = session.deadline - self._clock.seconds()
+            if remaining < self._settings.max_interval:
+                self._expire_in(session, self._settings.max_interval)
+
+    # -- subscriptions --------------------------------------------------------------------------
+
+    def room_for(self, patterns: Iterable[str]) -> bool:
+        """Say whether the server can take subscriptions to these different patterns (G-12)."""
+        new = sum(pattern not in self._registry for pattern in patterns)
+        return not new or len(self._registry) + new <= self._settings.max_channels
+
+    def subscribe(self, session: Session, pattern: str) -> None:
+        """Subscribe, effective at once (S-7)."""
+        session.subscriptions.add(pattern)
+        self._registry.add(pattern, session)
+
+    def unsubscribe(self, session: Session, pattern: str) -> None:
+        """Unsubscribe, effective at once (S-8)."""
+        session.subscriptions.discard(pattern)
+        self._registry.remove(pattern, session)
+
+    # -- delivery -------------------------------------------------------------------------------
+
+    def publish(self, event: Event, publisher: Session | None) -> int:
+        """Queue an event for all who are subscribed; returns how many there are (P-10)."""
+        sessions = self._registry.match(event.channel)
+        excluded = None if self._settings.broadcast_to_publisher else publisher
+        # A full queue may remove its session, so what is gone through must be a copy.
+        for session in tuple(sessions):
+            if session is not excluded:
+                self.deliver(session, event)
+        return len(sessions) - (excluded in sessions)
+
+    def deliver(self, session: Session, event: Event) -> None:
+        """Queue an event for one session and see that it goes out at the end of this turn."""
+        if not session.connected:
+            return
+        settings = self._settings
+        if session.state is State.HELD and not session.fits(
+            event, settings.max_queue, settings.max_queue_bytes
+        ):
+            self.release(session, Release.EVENTS)  # a burst: what there is can be written now
+        outcome = session.put(event, settings.max_queue, settings.max_queue_bytes, settings.overflow)
+        if outcome is Queue.OVERFLOWED:
+            self._metrics.dropped += len(session.queue) + 1
+            self.remove(session, "overflow", Release.KICKED)
+            return
+        self._metrics.queued += outcome is Queue.ACCEPTED
+        self._metrics.dropped += outcome is Queue.DROPPED
+        if event.lazy is None:
+            self._wake(session)
+        else:
+            self._put_off(session, event.lazy)
+
+    def _wake(self, session: Session) -> None:
+        if session.state is State.HELD:
+            if not self._woken:
+                self._clock.callLater(0, self._flush)
+            self._woken.append(session)
+
+    def _flush(self) -> None:
+        """Answer the held connects of all sessions that have got events in this turn."""
+        woken, self._woken = self._woken, []
+        for session in woken:
+            if session.state is State.HELD and session.queue:
+                self.release(session, Release.EVENTS)
+
+    def _put_off(self, session: Session, delay: float) -> None:
+        until = self._clock.seconds() + delay
+        if session.lazy_until is None or until < session.lazy_until:
+            session.lazy_until = until
+            if session.state is State.HELD:
+                self._deadlines.set(session, min(until, session.hold_until))
+
+    # -- holding connects -----------------------------------------------------------------------
+
+    def crowded(self, session: Session) -> bool:
+        """Say whether the session's browser already holds as many connects as it may (B-3, B-4)."""
+        limit = self._settings.max_sessions_per_browser
+        browser = session.browser_id
+        return browser is not None and 0 <= limit <= self._held_by_browser[browser]
+
+    def connecting(self, session: Session) -> None:
+        """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12)."""
+        if session.state is State.HELD:
+            self._metrics.superseded += 1
+            self.release(session, Release.SUPERSEDED)
+        self._deadlines.clear(session)
+
+    def hold(self, session: Session, link: Link, seconds: float) -> Deferred[Release]:
+        """Hold a connect for at most so long (K-7)."""
+        self._metrics.held += 1
+        if session.browser_id is not None:
+            self._held_by_browser[session.browser_id] += 1
+        parked = session.park(link)
+        now = self._clock.seconds()
+        session.hold_until = until = now + seconds
+        if session.lazy_until is not None:
+            until = min(until, max(now, session.lazy_until))
+        self._deadlines.set(session, until)
+        return parked
+
+    def release(self, session: Session, why: Release) -> None:
+        """Let the held connect of a session be answered."""
+        self._count_out(session)
+        parked = session.unpark(State.CONNECTED)
+        if why is Release.LOST:
+            self._metrics.carriers_lost += 1
+            self.answered(session)
+        else:
+            self._deadlines.clear(session)
+        if parked is not None:
+            parked.callback(why)
+
+    def answered(self, session: Session) -> None:
+        """Start the time in which the next connect must come (Q-2, Q-3)."""
+        if session.connected and session.state is not State.HELD:
+            self._expire_in(session, session.grace)
+
+    def _count_out(self, session: Session) -> None:
+        browser = session.browser_id
+        if browser is not None:
+            self._held_by_browser[browser] -= 1
+            if self._held_by_browser[browser] <= 0:
+                del self._held_by_browser[browser]
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def _expire_in(self, session: Session, seconds: float) -> None:
+        # Rounded up, so that those that expire within one period go together.
+        period = self._settings.sweep_period
+        deadline = self._clock.seconds() + seconds
+        self._deadlines.set(session, -(-deadline // period) * period)
+
+    def _due(self, session: Session) -> None:
+        if session.state is State.HELD:
+            if session.queue or session.hold_until <= self._clock.seconds():
+                self.release(session, Release.TIMEOUT)
+            else:  # it was for lazy events, which another response has taken along
+                self._deadlines.set(session, session.hold_until)
+        else:
+            self.remove(session, "timeout", Release.TIMEOUT)
+
+    # -- what clients are told ------------------------------------------------------------------
+
+    def advice(self, reconnect: str, interval: float | None = None) -> Advice:
+        """Return complete advice (A-2); ``interval`` in seconds, None: as configured."""
+        seconds = self._settings.interval if interval is None else interval
+        return Advice(reconnect, round(1000 * seconds), round(1000 * self._settings.timeout))
+
+    @property
+    def connect_only(self) -> bool:
+        """Whether events travel with connect replies only (D-7)."""
+        return self._settings.meta_connect_deliver_only
+
+    def spread(self, least: float = 0.0) -> int:
+        """Return a random delay in milliseconds, so that clients do not all come back at once (Q-10)."""
+        return round(1000 * random.uniform(least, max(least, self._settings.shutdown_spread)))
+
+    def _tell(self, tell: Callable[..., None], *arguments: object) -> None:
+        try:
+            tell(*arguments)
+        except Exception:
+            self._metrics.application_errors += 1
+            self._log.failure("a session listener failed")

@@ -1,0 +1,243 @@
+"""Every option and limit, with its default: one frozen value that the whole server is built from.
+
+The same names work as keywords (``Settings(timeout=60)``), in a TOML file and as ``--set timeout=60``.
+Times are seconds and sizes are bytes; only the wire speaks milliseconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bayeux.channels import is_pattern
+
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Period = Annotated[float, Meta(gt=0, le=31_536_000)]
+Limit = Annotated[int, Meta(ge=1)]
+
+ConnectionType = Literal["long-polling", "callback-polling"]
+POLLING: tuple[ConnectionType, ...] = ("long-polling", "callback-polling")
+
+
+class SettingsError(ValueError):
+    """A setting does not exist or cannot have that value; the text says which, and what is wrong."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options and limits of one server.
+
+    Raises ``SettingsError`` for a value that cannot be meant, however it came in.
+    """
+
+    # -- life cycle (BAYEUX.md section 17) ------------------------------------------------------
+    timeout: Seconds = 30.0
+    """Longest hold of a connect.  Keep it below the read timeout of every proxy in between."""
+    interval: Seconds = 0.0
+    """What clients wait between a connect reply and their next connect."""
+    max_interval: Period = 10.0
+    """Grace beyond ``interval`` for the next connect, before the session is removed (Q-3)."""
+    max_client_interval: Seconds = 3600.0
+    """Cap of the ``advice.interval`` that a client may announce for its next connect (G-24)."""
+    sweep_period: Period = 1.0
+    """Granularity of expiry: sessions that expire within one period are removed together."""
+    max_lazy_timeout: Seconds = 5.0
+    """Longest time that an event of a lazy channel waits for company (D-12)."""
+    shutdown_spread: Seconds = 5.0
+    """At shutdown each client is told to come back after a random time up to this (Q-10)."""
+    shutdown_timeout: Seconds = 5.0
+    """Longest time that a stopping server waits for its last answers to be written (Q-10)."""
+
+    # -- several sessions in one browser (B-4) --------------------------------------------------
+    max_sessions_per_browser: int = 4
+    """Held connects of one browser; negative: any number.  Browsers open six connections a host."""
+    multi_session_interval: Annotated[float, Meta(ge=-1, le=3600)] = 2.0
+    """What the sessions over that limit wait between polls; 0 or less: they are turned away."""
+
+    # -- protocol -------------------------------------------------------------------------------
+    legacy_clients: bool = True
+    """Let 1.0draft1 clients handshake without ``supportedConnectionTypes`` (H-6)."""
+    connection_types: tuple[ConnectionType, ...] = POLLING
+    """The transports that are switched on, in order of preference (H-4, J-10)."""
+    meta_connect_deliver_only: bool = False
+    """Let events travel with connect replies only, never with other replies (D-7)."""
+    broadcast_to_publisher: bool = True
+    """Whether a publisher that is subscribed receives its own events (P-11)."""
+    service_answer_id: bool = True
+    """Whether the event that answers a service message carries its ``id`` (V-2, V-3)."""
+    lazy_channels: dict[str, Seconds] = {}
+    """Patterns of lazy channels and how long their events may wait, e.g. ``{"/stats/**" = 2.0}``."""
+    superseded_status: Annotated[int, Meta(ge=400, le=599)] = 409
+    """HTTP status of a held connect that a newer one replaces; never 408 (K-12)."""
+
+    # -- limits (section 20); each answer is written there --------------------------------------
+    max_body: Limit = 1_048_576
+    """Bytes of a request body, counted while they are read (G-1)."""
+    max_message: Limit = 65_536
+    """Bytes of one Bayeux message (G-2)."""
+    max_batch: Limit = 100
+    """Messages in one envelope (G-5)."""
+    max_depth: Limit = 64
+    """Nesting of JSON arrays and objects (G-6)."""
+    max_ext: Limit = 8_192
+    """Bytes of the ``ext`` of one message (G-8)."""
+    max_channel: Limit = 256
+    """Bytes of a channel name (G-9)."""
+    max_segments: Limit = 32
+    """Segments of a channel name (G-9)."""
+    max_subscribe: Limit = 100
+    """Channels in one subscribe or unsubscribe message (G-10)."""
+    max_subscriptions: Limit = 1_000
+    """Subscriptions of one session (G-11)."""
+    max_channels: Limit = 100_000
+    """Different channels and patterns that clients may be subscribed to at once (G-12)."""
+    max_sessions: Limit = 100_000
+    """Sessions in this server (G-13)."""
+    max_queue: Limit = 1_000
+    """Events queued for one session (Q-7)."""
+    max_queue_bytes: Limit = 1_048_576
+    """Bytes of the events queued for one session (Q-7)."""
+    overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = "disconnect"
+    """What happens when a queue is full (Q-7); only ``disconnect`` lets the client know."""
+    max_url: Limit = 8_192
+    """Bytes of a request target (J-9, G-20)."""
+    max_headers: Limit = 100
+    """Header fields of a request (G-4)."""
+    max_header_bytes: Limit = 16_384
+    """Bytes of the header block of a request (G-4)."""
+    header_timeout: Period = 10.0
+    """A request's line and headers must be complete within this time (G-3)."""
+    body_timeout: Period = 30.0
+    """A request's body must be complete within this time, however it trickles (G-3)."""
+
+    # -- web ------------------------------------------------------------------------------------
+    listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)
+    """Where ``twistd bayeux`` listens: endpoint strings as Twisted reads them."""
+    access_log: str = ""
+    """File to which ``twistd bayeux`` writes a line for each request; empty: none."""
+    mounts: tuple[str, ...] = ("/bayeux",)
+    """Paths under which ``twistd bayeux`` answers."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1)."""
+    require_origin: bool = False
+    """Refuse requests without an ``Origin`` header (O-6)."""
+    public_url: str = ""
+    """The server's own address as browsers see it, where a proxy hides it: ``https://example.org``."""
+    allowed_headers: tuple[str, ...] = ()
+    """Request headers that cross-origin pages may send besides the usual ones (O-2)."""
+    cookie_name: str = "BAYEUX_BROWSER"
+    """Name of the cookie that tells browsers apart (B-1)."""
+    cookie_path: str = "/"
+    """``Path`` of that cookie."""
+    cookie_domain: str = ""
+    """``Domain`` of that cookie; empty: this host only."""
+    cookie_max_age: Seconds = 0.0
+    """``Max-Age`` of that cookie; 0: until the browser closes."""
+    cookie_same_site: Literal["", "Lax", "Strict", "None"] = "Lax"
+    """``SameSite`` of that cookie; pages of other sites need ``None``, which needs https."""
+    cookie_partitioned: bool = False
+    """Whether that cookie is ``Partitioned``: one for each embedding site; needs https."""
+    require_browser_cookie: bool = False
+    """Refuse messages for a browser's session that come without its cookie (B-2)."""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+                if value != value:
+                    raise msgspec.ValidationError("Expected a number")  # NaN passes every bound
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{field.name} = {value!r}: {error}") from None
+        for name, complaint in self._complaints():
+            raise SettingsError(f"{name}: {complaint}")
+
+    def _complaints(self) -> Iterable[tuple[str, str]]:
+        """Yield what no single field's type can say."""
+        if "long-polling" not in self.connection_types:
+            yield "connection_types", "long-polling must be among them: every client falls back to it (H-5)"
+        if not self.listen:
+            yield "listen", "at least one endpoint is needed"
+        if self.superseded_status == 408:
+            yield "superseded_status", "browsers repeat a request that is answered 408 (K-12)"
+        for pattern in self.lazy_channels:
+            if not is_pattern(pattern):
+                yield "lazy_channels", f"{pattern!r} is not a channel or pattern"
+        for mount in self.mounts:
+            if not mount.startswith("/") or mount.endswith("/") or "//" in mount:
+                yield "mounts", f"{mount!r} must look like /bayeux"
+        if not self.mounts:
+            yield "mounts", "at least one is needed"
+        for origin in (*self.allowed_origins, *([self.public_url] if self.public_url else [])):
+            if origin not in ("*", "null") and not _is_origin(origin):
+                yield ("allowed_origins / public_url",
+                       f"{origin!r} must look like https://www.example.org, without a path")
+        if self.public_url in ("*", "null"):
+            yield "public_url", "must be one address, https://www.example.org"
+        for name in ("cookie_name", "cookie_path", "cookie_domain", "allowed_headers"):
+            value = getattr(self, name)
+            if any(set(text) & set(";,= \t\r\n\"") for text in
+                   ([value] if isinstance(value, str) else value)):
+                yield name, "holds a character that a header cannot"
+        if not self.cookie_name:
+            yield "cookie_name", "must not be empty"
+
+    @classmethod
+    def of(cls, *sources: Mapping[str, Any]) -> Settings:
+        """Build settings from mappings of names to values, later ones winning.
+
+        Strings are converted to what the setting needs.  Raises ``SettingsError``.
+        """
+        merged = {name: value for source in sources for name, value in source.items()}
+        known = {field.name: field.type for field in msgspec.structs.fields(cls)}
+        values = {}
+        for name, value in merged.items():
+            if name not in known:
+                raise SettingsError(f"there is no setting {name!r}{_nearest(name, known)}")
+            try:
+                values[name] = msgspec.convert(value, known[name], strict=False)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{name} = {value!r}: {error}") from None
+        return cls(**values)
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Read settings from a TOML file, its top-level keys being their names.
+
+    Raises ``SettingsError`` when it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE``; the value is TOML (``5``, ``["a", "b"]``, ``{"/x" = 1}``) or else a plain string.
+
+    Raises ``SettingsError`` when there is no ``=``.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"{text!r} must look like NAME=VALUE")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def _is_origin(text: str) -> bool:
+    scheme, separator, rest = text.partition("://")
+    return bool(separator and scheme and rest) and text == text.lower() and not set(rest) & set("/?#@ ")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,93 @@
+"""The command ``twistd bayeux``: its options, and the service made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from bayeux.settings import Settings, SettingsError, parse_assignment, read_toml
+
+DEMO_MOUNT = "/bayeux"
+"""Where the demos' pages expect the server."""
+
+
+class Options(usage.Options):
+    """Options of ``twistd bayeux``: what is asked for most, and ``--set`` for every other setting."""
+
+    synopsis = "twistd [twistd options] bayeux [options]"
+    longdesc = (
+        "Serve the Bayeux protocol to browsers and programs. Every setting of bayeux.Settings can be "
+        "given in a TOML file or by --set; options win over --set, and --set over the file."
+    )
+    optParameters = [  # noqa: RUF012 - Twisted declares it so
+        ["config", "c", None, "Read settings from this TOML file."],
+        ["access-log", None, None, "Write a line for each request to this file. [default: none]"],
+    ]
+    optFlags = [["demo", None, "Serve the demos at / beside the server."]]  # noqa: RUF012 - as above
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lists: dict[str, list[str]] = {"listen": [], "mounts": [], "allowed_origins": []}
+        self._assigned: dict[str, Any] = {}
+        self.settings = Settings()
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen there: any Twisted endpoint; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
+        self._lists["listen"].append(endpoint)
+
+    def opt_mount(self, path: str) -> None:
+        """Answer under this path; repeatable. [default: /bayeux]"""
+        self._lists["mounts"].append(path)
+
+    def opt_allow_origin(self, origin: str) -> None:
+        """Let pages of this origin use the server, https://www.example.org; repeatable. [default: own]"""
+        self._lists["allowed_origins"].append(origin)
+
+    def opt_set(self, assignment: str) -> None:
+        """Set any setting, NAME=VALUE; repeatable."""
+        try:
+            name, value = parse_assignment(assignment)
+        except SettingsError as error:
+            raise usage.UsageError(f"--set: {error}") from None
+        self._assigned[name] = value
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; whatever is wrong ends the process with one line that says what."""
+        try:
+            super().parseOptions(options)
+        except (usage.UsageError, SettingsError) as error:
+            raise SystemExit(f"twistd bayeux: {error}") from None
+
+    def postOptions(self) -> None:
+        """Make settings of the options."""
+        file = read_toml(self["config"]) if self["config"] else {}
+        given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
+        if self["access-log"]:
+            given["access_log"] = self["access-log"]
+        self.settings = Settings.of(file, self._assigned, given)
+        mounts = self.settings.mounts
+        if self["demo"] and DEMO_MOUNT not in mounts:
+            self.settings = Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
+        if self.settings.access_log:
+            _check_writable(self.settings.access_log)
+
+
+def makeService(options: Options) -> IService:
+    """Make the service that twistd runs."""
+    from bayeux.server import BayeuxServer
+
+    try:
+        return BayeuxServer(options.settings, demo=bool(options["demo"]))
+    except SettingsError as error:
+        raise SystemExit(f"twistd bayeux: {error}") from None
+
+
+def _check_writable(path: str) -> None:
+    try:
+        with open(path, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise SettingsError(f"access_log: {path}: {error.strerror}") from None

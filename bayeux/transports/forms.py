@@ -1,0 +1,65 @@
+"""Envelopes inside other encodings: form bodies and query strings (L-3, L-4, J-1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
+
+from bayeux.errors import EnvelopeError, MalformedEnvelope, TooManyMessages
+from bayeux.messages import Message, Rejected, decode
+from bayeux.settings import Settings
+
+
+class UnsupportedType(EnvelopeError):
+    """The body is of a content type, or in a charset, that is not read."""
+
+
+def decode_body(content_type: str, body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
+    """Decode a POST body by its Content-Type (L-3).  Raises ``EnvelopeError``."""
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if parameters and _charset(parameters) not in ("", "utf-8", "utf8", "us-ascii"):
+        raise UnsupportedType("use UTF-8")
+    if kind in ("application/json", "text/json") or kind.endswith("+json"):
+        return decode(body, settings)
+    if kind == "application/x-www-form-urlencoded":
+        return decode_fields(parse(body), settings)
+    if kind in ("", "text/plain", "application/xml"):
+        if body.startswith(b"message="):
+            return decode_fields(parse(body), settings)
+        return decode(body, settings)
+    raise UnsupportedType("use application/json")
+
+
+def decode_fields(fields: Sequence[tuple[bytes, bytes]],
+                  settings: Settings) -> Sequence[Message | Rejected]:
+    """Decode every ``message`` field, each one message or an array, into one batch (L-3)."""
+    values = [value for name, value in fields if name == b"message"]
+    if not values:
+        raise MalformedEnvelope("no message parameter")
+    if len(values) == 1:
+        return decode(values[0], settings)
+    messages: list[Message | Rejected] = []
+    for value in values:
+        messages += decode(value, settings)
+        if len(messages) > settings.max_batch:
+            raise TooManyMessages("too many messages in one request")
+    return messages
+
+
+def parse(text: bytes) -> list[tuple[bytes, bytes]]:
+    """Split form fields and percent-decode them, ``+`` being a blank (L-4)."""
+    return [(_unquote(name), _unquote(value))
+            for name, _, value in (field.partition(b"=") for field in text.split(b"&"))]
+
+
+def _unquote(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""

@@ -1,0 +1,132 @@
+"""The door for embedding: a Bayeux endpoint as a resource of any twisted.web tree, or under klein."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.resources import files
+
+from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from bayeux.hub import Hub
+from bayeux.transports import HTTPReply, HTTPRequest, Waiting
+from bayeux.transports.polling import Polling
+
+
+class BayeuxResource(Resource):
+    """Answers Bayeux messages at its own path and at every path below it (L-1).
+
+    Below it is also ``client.js``, the client for browsers.  twisted.web reads a request's body before
+    it asks a resource, so only a ``BayeuxSite`` bounds bodies while they are read (G-1); behind another
+    site they are bounded afterwards.
+    """
+
+    isLeaf = True
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.polling = Polling(hub)
+        self._script = _Script("client.js")
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer one request; twisted.web calls this."""
+        if request.postpath == [b"client.js"] and request.method in (b"GET", b"HEAD"):
+            return self._script.render(request)
+        body = request.content.read() if request.content is not None else b""
+        answer = self.polling.answer(http_request(request, body))
+        if isinstance(answer, HTTPReply):
+            write(request, answer)
+        else:
+            _wait(request, answer)
+        return NOT_DONE_YET
+
+
+def http_request(request: Request, body: bytes) -> HTTPRequest:
+    """Make a transport's request of a twisted.web one."""
+    headers = request.requestHeaders
+
+    def header(name: str) -> str:
+        values = headers.getRawHeaders(name.encode("ascii"))
+        return "" if values is None else (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
+
+    return HTTPRequest(
+        method=request.method, target=request.uri, header=header, body=body,
+        address=getattr(request.getClientAddress(), "host", None) or "", secure=request.isSecure(),
+    )
+
+
+def write(request: Request, reply: HTTPReply) -> None:
+    """Write a transport's reply to a twisted.web request, in one go (L-5)."""
+    request.setResponseCode(reply.status)
+    headers = request.responseHeaders
+    headers.removeHeader(b"Content-Type")  # twisted.web's default, text/html
+    for name, value in reply.headers:
+        headers.addRawHeader(name, value)
+    for cookie in reply.cookies:
+        headers.addRawHeader(b"Set-Cookie", cookie)
+    channel = request.channel
+    if reply.close:
+        headers.setRawHeaders(b"Connection", [b"close"])
+    if reply.status != 204:
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(reply.body)])
+        if request.method != b"HEAD":
+            request.write(reply.body)
+    request.finish()
+    if reply.close and isinstance(channel, HTTPChannel):
+        channel.loseConnection()
+
+
+def _wait(request: Request, answer: Waiting) -> None:
+    """Write the answer when it comes, unless the connection is lost before."""
+    unwatch = _watch_pipeline(request.channel, answer.make_way)
+
+    def lost(_: Failure) -> None:
+        unwatch()
+        answer.lost()
+
+    def ready(reply: HTTPReply) -> None:
+        unwatch()
+        write(request, reply)
+
+    request.notifyFinish().addErrback(lost)
+    answer.reply.addCallback(ready)
+
+
+def _watch_pipeline(channel: IProtocol, make_way: Callable[[], None]) -> Callable[[], object]:
+    """Call ``make_way`` when bytes of a next request arrive on the connection of a held one (K-16).
+
+    twisted.web has no hook for that: it buffers them in ``HTTPChannel.rawDataReceived``, which is
+    therefore wrapped for as long as the request is held.  Returns what undoes it.
+    """
+    if not isinstance(channel, HTTPChannel):
+        return lambda: None  # HTTP/2: requests do not queue behind one another
+
+    buffer_bytes = channel.rawDataReceived
+
+    def raw_data_received(data: bytes) -> None:
+        buffer_bytes(data)
+        make_way()
+
+    wrapped = vars(channel)
+    wrapped["rawDataReceived"] = raw_data_received
+    return lambda: wrapped.pop("rawDataReceived", None)
+
+
+class _Script:
+    """A script that is the same for everybody, and may be loaded by any page."""
+
+    def __init__(self, name: str) -> None:
+        self._body = (files("bayeux.web") / "static" / name).read_bytes()
+        self._etag = b'"%b"' % hashlib.sha256(self._body).hexdigest()[:32].encode("ascii")
+
+    def render(self, request: Request) -> bytes:
+        """Return the script, or that it has not changed."""
+        request.setHeader(b"Content-Type", b"text/javascript; charset=utf-8")
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        request.setHeader(b"Cache-Control", b"no-cache")
+        request.setHeader(b"Access-Control-Allow-Origin", b"*")
+        return b"" if request.setETag(self._etag) else self._body
