@@ -37,6 +37,10 @@ class Deadlines(Generic[M]):
         self._order = count()
         self._timer: IDelayedCall | None = None
 
+    def __len__(self) -> int:
+        """Return how many entries are kept, those included that have become void."""
+        return len(self._heap)
+
     def set(self, thing: M, deadline: float) -> None:
         """Let ``thing`` be due at ``deadline`` (seconds on the clock), instead of what was set before."""
         thing.deadline = deadline
@@ -66,17 +70,18 @@ class Deadlines(Generic[M]):
     def _ring(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        while self._heap and self._heap[0][0] <= now:
-            alarm, _, thing = heapq.heappop(self._heap)
-            if thing.alarm != alarm:
-                continue  # replaced by an earlier one, which has been dealt with
-            thing.alarm = None
-            if thing.deadline is None:
-                continue
-            if thing.deadline <= now:
-                thing.deadline = None
-                self._due(thing)
-            else:
-                self.set(thing, thing.deadline)
-        if self._timer is None:
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                alarm, _, thing = heapq.heappop(self._heap)
+                if thing.alarm != alarm:
+                    continue  # replaced by an earlier one, which has been dealt with
+                thing.alarm = None
+                if thing.deadline is None:
+                    continue
+                if thing.deadline <= now:
+                    thing.deadline = None
+                    self._due(thing)
+                else:
+                    self.set(thing, thing.deadline)
+        finally:
             self._rearm()

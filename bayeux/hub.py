@@ -214,7 +214,9 @@ class Hub:
                 reply.advice = Advice("handshake", self.sessions.spread())
             else:
                 reply.advice = self.sessions.advice("retry")
-        if isinstance(message, Message) and message.subscription is not None:
+        elif message.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE) and isinstance(message, Message) and (
+            message.subscription is not None
+        ):
             reply.subscription = message.subscription
         return reply
 
@@ -223,6 +225,8 @@ class Hub:
         client_id = message.client_id
         if client_id is None:
             raise MissingClientID
+        if self.sessions.closed:
+            raise TooBusy
         session = self.sessions.get(client_id)
         if session is None or session is not (exchange.session or session):
             raise UnknownClient(client_id)

@@ -28,6 +28,7 @@ NO_CHANNEL = "/meta/unknown"
 """The channel of the reply to something that named none: clients raise on a reply without (M-5)."""
 
 _MAX_ID = 128
+_MAX_ADVISED = 1e12  # milliseconds; beyond any cap, and small enough for a float
 
 class Message(Struct, rename="camel"):
     """One message from a client, its types checked; what is absent is None or ``UNSET`` (M-20 to M-31).
@@ -56,7 +57,7 @@ class Message(Struct, rename="camel"):
         value = _object(self.advice).get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             return None
-        return value / 1000
+        return min(value, _MAX_ADVISED) / 1000
 
 
 class Rejected(Struct):

@@ -46,7 +46,8 @@ class Sessions:
         self._by_id: dict[str, Session] = {}
         self._registry: Registry[Session] = Registry()
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
-        self._held_by_browser: Counter[str] = Counter()
+        self.held_by_browser: Counter[str] = Counter()
+        """How many connects each browser has held (B-3)."""
         self._woken: list[Session] = []
         self.listeners: list[SessionListener] = []
         self.closed = False
@@ -54,6 +55,10 @@ class Sessions:
     def __len__(self) -> int:
         """Return how many sessions there are."""
         return len(self._by_id)
+
+    def is_idle(self) -> bool:
+        """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
+        return not (self._by_id or self._registry or self.held_by_browser or self._deadlines)
 
     def get(self, client_id: str) -> Session | None:
         """Return the live session of that id (I-3)."""
@@ -184,7 +189,7 @@ class Sessions:
         """Say whether the session's browser already holds as many connects as it may (B-3, B-4)."""
         limit = self._settings.max_sessions_per_browser
         browser = session.browser_id
-        return browser is not None and 0 <= limit <= self._held_by_browser[browser]
+        return browser is not None and 0 <= limit <= self.held_by_browser[browser]
 
     def connecting(self, session: Session) -> None:
         """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12)."""
@@ -197,7 +202,7 @@ class Sessions:
         """Hold a connect for at most so long (K-7)."""
         self._metrics.held += 1
         if session.browser_id is not None:
-            self._held_by_browser[session.browser_id] += 1
+            self.held_by_browser[session.browser_id] += 1
         parked = session.park(link)
         now = self._clock.seconds()
         session.hold_until = until = now + seconds
@@ -226,9 +231,9 @@ class Sessions:
     def _count_out(self, session: Session) -> None:
         browser = session.browser_id
         if browser is not None:
-            self._held_by_browser[browser] -= 1
-            if self._held_by_browser[browser] <= 0:
-                del self._held_by_browser[browser]
+            self.held_by_browser[browser] -= 1
+            if self.held_by_browser[browser] <= 0:
+                del self.held_by_browser[browser]
 
     # -- time -----------------------------------------------------------------------------------
 
