@@ -3,10 +3,10 @@
 from bayeux._version import __version__
 from bayeux.errors import BayeuxError
 from bayeux.hub import Hub
-from bayeux.policy import Policy
+from bayeux.policy import ListenOnly, Policy
 from bayeux.service import BayeuxService
 from bayeux.session import Link, Session
 from bayeux.settings import Settings, SettingsError
 
-__all__ = ["BayeuxError", "BayeuxService", "Hub", "Link", "Policy", "Session", "Settings", "SettingsError",
+__all__ = ["BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings", "SettingsError",
            "__version__"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from bayeux.channels import expand
 from bayeux.errors import MissingClientID
 from bayeux.messages import Message
 from bayeux.session import Link, Session
@@ -33,3 +34,29 @@ class Policy:
         if session is None:
             raise MissingClientID
         return True
+
+
+class ListenOnly(Policy):
+    """Clients may listen to some channels, where only the server publishes; the rest is as before.
+
+    ``patterns`` are such as ``/prices/*``; ``before`` is the policy that decides everything else.
+    """
+
+    def __init__(self, *patterns: str, before: Policy | None = None) -> None:
+        self._patterns = frozenset(patterns)
+        self._before = before or Policy()
+
+    def can_handshake(self, message: Message, link: Link) -> Verdict:
+        """Ask the policy before."""
+        return self._before.can_handshake(message, link)
+
+    def can_subscribe(self, session: Session, pattern: str, message: Message) -> Verdict:
+        """Ask the policy before."""
+        return self._before.can_subscribe(session, pattern, message)
+
+    def can_publish(self, session: Session | None, channel: str, message: Message,
+                    link: Link) -> Verdict:
+        """Refuse what only the server publishes, ask the policy before about the rest."""
+        if not self._patterns.isdisjoint(expand(channel)):
+            return False
+        return self._before.can_publish(session, channel, message, link)

@@ -1,0 +1,1 @@
+"""A chat with rooms, where everybody sees who is here."""

@@ -1,0 +1,1 @@
+"""A slideshow that one person turns for everybody."""

@@ -1,0 +1,1 @@
+"""A ticker of prices that the server publishes."""
