@@ -8,5 +8,7 @@ from bayeux.service import BayeuxService
 from bayeux.session import Link, Session
 from bayeux.settings import Settings, SettingsError
 
-__all__ = ["BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings", "SettingsError",
-           "__version__"]
+__all__ = [
+    "BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings",
+    "SettingsError", "__version__",
+]

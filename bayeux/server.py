@@ -38,6 +38,7 @@ class BayeuxServer(BayeuxService):
         self._endpoints = {text: _endpoint(text) for text in self.settings.listen}
         self._ports: list[IListeningPort] = []
         self._listening = False
+        self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
         root = self._demos() if demo else self._greeting()
         for mount in self.settings.mounts:
             _put(root, mount, self.resource)
@@ -85,8 +86,8 @@ class BayeuxServer(BayeuxService):
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
-        self._log.info("Bayeux is served on {where} at {mounts}", where=_where(port, text),
-                       mounts=" ".join(self.settings.mounts))
+        self._log.info("Bayeux is served on {where} at {places}", where=_where(port, text),
+                       places=self._places)
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
