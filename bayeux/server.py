@@ -20,8 +20,12 @@ from bayeux.settings import Settings, SettingsError
 from bayeux.web.site import BayeuxSite
 
 
-class CannotListen(SystemExit):
-    """An endpoint cannot be listened on; it ends the process with one line that says why."""
+class CannotListen(SystemExit, Exception):
+    """An endpoint cannot be listened on; it ends the process with one line that says why.
+
+    It is an ``Exception`` too because twistd, when it has become a daemon, tells its parent, which waits
+    for word, only of those.
+    """
 
 
 class BayeuxServer(BayeuxService):

@@ -158,7 +158,7 @@ export class Client extends EventTarget {
   #transport;
   #state = "connecting";
   #clientId = null;
-  #proven = false; // a connect of this session has succeeded
+  #proven; // a connect of this session has succeeded
   #advice = readAdvice();
   #lastId = 0;
   #topics = new Map(); // channel or pattern -> {channel, listeners, the session that has it, busy with settling it}
@@ -190,9 +190,9 @@ export class Client extends EventTarget {
     this.#connectBackoff = backoff(options.maxBackoff);
     this.#subscribeBackoff = backoff(options.maxBackoff);
     const on = (type, listener) => globalThis.addEventListener?.(type, listener, { signal: this.#page.signal });
-    on("online", () => this.#wake());
+    on("online", () => this.#renew());
     on("pagehide", () => this.#hide());
-    on("pageshow", ({ persisted }) => persisted && this.#state !== "disconnected" && this.#live());
+    on("pageshow", ({ persisted }) => persisted && this.#renew());
     this.#live();
   }
 
@@ -276,7 +276,6 @@ export class Client extends EventTarget {
     this.#page.abort();
     this.#become("disconnected", reason);
     for (const topic of this.#topics.values()) this.#forget(topic, reason ?? disconnected());
-    this.#topics.clear();
     this.#drain();
   }
 
@@ -357,6 +356,13 @@ export class Client extends EventTarget {
     this.#become("reconnecting", error);
     // At once when a session is worn out; but a server that refuses the sessions it has just made is not to be pressed.
     return this.#proven ? interval : Math.max(interval, this.#connectBackoff.next());
+  }
+
+  /** Now, not after a pause; nor wait for a connect that went by the network that is gone: it may hang for long. */
+  #renew() {
+    if (this.#state === "disconnected") return;
+    this.#giveUp();
+    this.#live();
   }
 
   #giveUp() {
