@@ -86,7 +86,7 @@ class BayeuxServer(BayeuxService):
             failures: list[Failure] = []
             listening.addErrback(failures.append)
             if failures:
-                raise CannotListen(f"bayeux: cannot listen on {text}: {_reason(failures[0])}")
+                raise CannotListen(f"cannot listen on {text}: {_reason(failures[0])}")
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
