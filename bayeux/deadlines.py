@@ -21,6 +21,8 @@ class Mortal(Protocol):
 
 M = TypeVar("M", bound=Mortal)
 
+_SLACK = 64
+
 
 class Deadlines(Generic[M]):
     """Calls ``due(thing)`` once its deadline has passed; work is proportional to what is due (Q-6).
@@ -36,6 +38,8 @@ class Deadlines(Generic[M]):
         self._heap: list[tuple[float, int, M]] = []
         self._order = count()
         self._timer: IDelayedCall | None = None
+        self._useful = 0
+        """Entries of the heap that are not void."""
 
     def __len__(self) -> int:
         """Return how many entries are kept, those included that have become void."""
@@ -45,19 +49,36 @@ class Deadlines(Generic[M]):
         """Let ``thing`` be due at ``deadline`` (seconds on the clock), instead of what was set before."""
         thing.deadline = deadline
         if thing.alarm is None or deadline < thing.alarm:
+            self._useful += thing.alarm is None
             thing.alarm = deadline
             heapq.heappush(self._heap, (deadline, next(self._order), thing))
+            self._tidy()
             if self._heap[0][2] is thing:
                 self._rearm()
 
     def clear(self, thing: M) -> None:
-        """Let ``thing`` never be due."""
+        """Let ``thing`` not be due until its next deadline is set."""
         thing.deadline = None
+
+    def forget(self, thing: M) -> None:
+        """Let ``thing`` never be due again, and keep nothing of it for long."""
+        thing.deadline = None
+        if thing.alarm is not None:
+            thing.alarm = None
+            self._useful -= 1
+            self._tidy()
 
     def stop(self) -> None:
         """Forget everything."""
         self._heap.clear()
+        self._useful = 0
         self._rearm()
+
+    def _tidy(self) -> None:
+        """Throw away the void entries when they are the most; each is paid for by the one that made it."""
+        if len(self._heap) > 2 * self._useful + _SLACK:
+            self._heap = [entry for entry in self._heap if entry[2].alarm == entry[0]]
+            heapq.heapify(self._heap)
 
     def _rearm(self) -> None:
         if self._timer is not None:
@@ -76,6 +97,7 @@ class Deadlines(Generic[M]):
                 if thing.alarm != alarm:
                     continue  # replaced by an earlier one, which has been dealt with
                 thing.alarm = None
+                self._useful -= 1
                 if thing.deadline is None:
                     continue
                 if thing.deadline <= now:

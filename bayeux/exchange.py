@@ -19,8 +19,8 @@ class Exchange:
     ``lost`` instead, and no event leaves its queue (D-13, N-1).
     """
 
-    __slots__ = ("_sessions", "alone", "connect", "link", "opened", "parked", "pending", "released",
-                 "replies", "session")
+    __slots__ = ("_sessions", "alone", "connect", "is_lost", "link", "opened", "parked", "pending",
+                 "released", "replies", "session")
 
     def __init__(self, sessions: Sessions, link: Link, alone: bool) -> None:
         self._sessions = sessions
@@ -39,8 +39,9 @@ class Exchange:
         self.parked: Deferred[Release] | None = None
         """Fires when the held connect is to be answered."""
         self.released: Release | None = None
+        self.is_lost = False
 
-    def release(self, why: Release) -> Release:
+    def note(self, why: Release) -> Release:
         """Take note of why the held connect is to be answered."""
         self.released = why
         return why
@@ -52,7 +53,7 @@ class Exchange:
         """
         session = self.session
         events: list[bytes] = []
-        if session is not None and session.connected and not self.opened and (
+        if session is not None and session.alive and not self.opened and (
             self.connect is not None or not self._connect_only()
         ):
             events = [event.json for event in session.take()]
@@ -70,16 +71,22 @@ class Exchange:
 
     def lost(self) -> None:
         """Give up: the carrier is gone, nobody will read the answer (N-1, Q-2)."""
+        self.is_lost = True
         if self.session is None:
             return
-        if self.parked is not None and not self.parked.called:
+        if self.holds:
             self._sessions.release(self.session, Release.LOST)
-        elif self.connect is not None and self.released is None:
+        elif self.connect is not None and self.parked is None:
             self._sessions.answered(self.session)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the connect that its session has held is the one in this exchange."""
+        return self.parked is not None and self.session is not None and self.session.parked is self.parked
 
     def make_way(self) -> None:
         """Answer a held connect early, because the client cannot see anything else before (K-16)."""
-        if self.session is not None and self.parked is not None and not self.parked.called:
+        if self.holds and self.session is not None:
             self._sessions.release(self.session, Release.MAKE_WAY)
 
     def _connect_only(self) -> bool:
@@ -90,7 +97,7 @@ class Exchange:
         """Give the reply to a held connect the advice that the end of its session calls for."""
         if self.released is Release.SHUTDOWN:
             reply.successful = False
-            reply.error = str(TooBusy())
+            reply.error = str(self._sessions.failed(TooBusy()))
             reply.advice = Advice("handshake", self._sessions.spread())
         elif self.released in (Release.DISCONNECTED, Release.KICKED):
             reply.advice = self._sessions.advice("none")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any, TypeVar, cast, overload
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, cast, overload
 
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
@@ -42,6 +42,7 @@ from bayeux.messages import Advice, Event, Message, Rejected, Reply, decode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.registry import Registry
+from bayeux.results import deferred, is_later, then
 from bayeux.session import Link, Release, Session, State
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
@@ -55,8 +56,6 @@ an answer, a Deferred of one, or a coroutine."""
 
 _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 """dojox.cometd's names for what is plain long-polling (K-5)."""
-
-T = TypeVar("T")
 
 
 class Hub:
@@ -75,6 +74,8 @@ class Hub:
         self.sessions = Sessions(clock, self.settings, self.metrics)
         self._local: Registry[Subscriber] = Registry()
         self._services: dict[str, ServiceHandler] = {}
+        self._backlog: deque[tuple[Event, Session | None]] = deque()
+        self._publishing = False
         self._meta: dict[str, Callable[[Message, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -100,7 +101,8 @@ class Hub:
     def subscribe(self, pattern: str, callback: Subscriber) -> None:
         """Call ``callback(channel, data)`` for every event on a channel or pattern.
 
-        It is called once an event, however many of its patterns match.  Raises ``InvalidChannel``.
+        It is called once an event, however many of its patterns match; the data is shared with other
+        callbacks.  What it publishes comes after the event.  Raises ``InvalidChannel``.
         """
         if not is_pattern(pattern) or is_reserved(pattern) or is_service(pattern):
             raise InvalidChannel(pattern)
@@ -173,15 +175,19 @@ class Hub:
             exchange.replies.append(await outcome if isinstance(outcome, Deferred) else outcome)
             message = next(waiting, None)
             if message is None:
-                return
+                break
             outcome = self._handle(message, exchange)
+        if exchange.is_lost:
+            exchange.lost()  # again, as a connect may have been answered since
 
     # -- messages -------------------------------------------------------------------------------
 
     def _handle(self, message: Message | Rejected, exchange: Exchange) -> Reply | Deferred[Reply]:
-        """Answer one message, whatever happens: the only place where errors become replies (E-32)."""
+        """Answer one message, whatever happens: here errors become replies (E-32)."""
         if isinstance(message, Rejected):
             return self._failed(message, message.error)
+        if message.channel != META_CONNECT and message.client_id is not None:
+            self._make_way(message.client_id)
         try:
             outcome = self._meta.get(message.channel, self._publish)(message, exchange)
         except Exception as error:
@@ -199,8 +205,7 @@ class Hub:
             self._log.failure("a handler failed on {channel!r}", Failure(error),
                               channel=message.channel[:64])
             error = InternalError()
-        self.metrics.failures[error.code] += 1
-        reply = Reply(message.channel, False, id=message.id, error=str(error))
+        reply = Reply(message.channel, False, id=message.id, error=str(self.sessions.failed(error)))
         if message.channel == META_HANDSHAKE:
             reply.version = reply.minimum_version = VERSION
             reply.supported_connection_types = self.settings.connection_types
@@ -219,6 +224,12 @@ class Hub:
         ):
             reply.subscription = message.subscription
         return reply
+
+    def _make_way(self, client_id: str) -> None:
+        """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""
+        session = self.sessions.get(client_id)
+        if session is not None and session.link is not None and session.link.serial:
+            self.sessions.release(session, Release.MAKE_WAY)
 
     def _session(self, message: Message, exchange: Exchange) -> Session:
         """Find the session that a message speaks for, if it may (I-3, I-6, B-2)."""
@@ -253,7 +264,7 @@ class Hub:
         def opened(allowed: bool) -> Reply:
             if not allowed:
                 raise Denied("Handshake denied")
-            exchange.session = session = self.sessions.open(exchange.link.browser_id)
+            exchange.session = session = self.sessions.open(exchange.link)
             exchange.opened = True
             return Reply(
                 META_HANDSHAKE, True, id=message.id, client_id=session.id,
@@ -262,7 +273,7 @@ class Hub:
                 advice=self.sessions.advice("retry"),
             )
 
-        return _then(self.policy.can_handshake(message, exchange.link), opened)
+        return then(self.policy.can_handshake(message, exchange.link), opened)
 
     def _connect(self, message: Message, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
@@ -273,42 +284,52 @@ class Hub:
         if not self._enabled(message.connection_type):
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
-        settings = self.settings
-        self.sessions.connecting(session)
         first = session.state is State.HANDSHAKEN
-        session.become(State.CONNECTED)
-        wait = settings.timeout
-        interval = settings.interval
-        if message.advice is not UNSET:  # its wishes are for this cycle alone (K-8)
-            asked = message.advised("timeout")
-            wait = wait if asked is None else min(wait, asked)
-            asked = message.advised("interval")
-            interval = interval if asked is None else min(asked, settings.max_client_interval)
-        session.grace = interval + settings.max_interval
+        superseded = self.sessions.connecting(session)
+        wait = self._read_wishes(message, session)
         exchange.connect = reply = Reply(
             META_CONNECT, True, id=message.id, client_id=session.id,
             advice=self.sessions.advice("retry"),
         )
         if first or not exchange.alone or wait <= 0 or session.urgent:  # K-6, K-8, K-9, K-10
-            return reply
-        if self.sessions.crowded(session):
-            return self._turn_away(session, reply)
-        exchange.parked = self.sessions.hold(session, exchange.link, wait)
-        exchange.parked.addCallback(exchange.release)
+            pass
+        elif self.sessions.crowded(session):
+            self._turn_away(session, reply)
+        elif self.sessions.full(session):
+            self._put_off(session, reply)
+        else:
+            exchange.parked = self.sessions.hold(session, exchange.link, wait)
+            exchange.parked.addCallback(exchange.note)
+        if superseded is not None:
+            superseded.callback(Release.SUPERSEDED)
         return reply
 
-    def _turn_away(self, session: Session, reply: Reply) -> Reply:
+    def _read_wishes(self, message: Message, session: Session) -> float:
+        """Return how long a connect may be held; both that and the interval are for this cycle (K-8)."""
+        wait, interval = self.settings.timeout, self.settings.interval
+        if message.advice is not UNSET:
+            asked = message.advised("timeout")
+            wait = wait if asked is None else min(wait, asked)
+            asked = message.advised("interval")
+            interval = interval if asked is None else min(asked, self.settings.max_client_interval)
+        session.grace = interval + self.settings.max_interval
+        return wait
+
+    def _put_off(self, session: Session, reply: Reply) -> None:
+        """Answer a connect at once, to be repeated after a while (B-4, G-14)."""
+        pause = max(1.0, self.settings.multi_session_interval)
+        session.grace = pause + self.settings.max_interval
+        reply.advice = self.sessions.advice("retry", pause)
+
+    def _turn_away(self, session: Session, reply: Reply) -> None:
         """Answer a connect of a browser that has as many held as it may (B-4)."""
-        pause = self.settings.multi_session_interval
-        if pause > 0:
-            session.grace = pause + self.settings.max_interval
-            reply.advice = self.sessions.advice("retry", pause)
+        if self.settings.multi_session_interval > 0:
+            self._put_off(session, reply)
         else:
             reply.successful = False
-            reply.error = str(Denied("Too many sessions in one browser"))
+            reply.error = str(self.sessions.failed(Denied("Too many sessions in one browser")))
             reply.advice = self.sessions.advice("none")
-        reply.advice.multiple_clients = True
-        return reply
+        cast(Advice, reply.advice).multiple_clients = True
 
     def _disconnect(self, message: Message, exchange: Exchange) -> Reply:
         """End a session by its client's wish (section 8)."""
@@ -327,13 +348,14 @@ class Hub:
                 verdict = self.policy.can_subscribe(session, pattern, message)
                 if verdict is True:
                     continue
-                if inspect.isawaitable(verdict):
-                    return _deferred(verdict).addCallback(self._permitted, pattern).addCallback(ask)
-                self._permitted(verdict, pattern)
+                if is_later(verdict):
+                    waiting = deferred(cast("Awaitable[bool]", verdict))
+                    return waiting.addCallback(self._permitted, pattern).addCallback(ask)
+                self._permitted(bool(verdict), pattern)
             return apply()
 
         def apply() -> Reply:
-            if not session.connected:
+            if not session.alive:
                 raise UnknownClient(session.id)
             fresh = list(dict.fromkeys(p for p in wanted if p not in session.subscriptions))
             room = self.settings.max_subscriptions - len(session.subscriptions)
@@ -376,12 +398,14 @@ class Hub:
         def publish(allowed: bool) -> Reply | Deferred[Reply]:
             if not allowed:
                 raise Denied("Publish denied", channel)
+            if session is not None and not session.alive:
+                raise UnknownClient(session.id)  # it left while the policy thought
             if is_service(channel):
                 return self._serve(message, session)
             self._deliver(channel, bytes(cast(Any, message.data)), None, session)
             return Reply(channel, True, id=message.id)
 
-        return _then(self.policy.can_publish(session, channel, message, exchange.link), publish)
+        return then(self.policy.can_publish(session, channel, message, exchange.link), publish)
 
     def _serve(self, message: Message, session: Session | None) -> Reply | Deferred[Reply]:
         """Have the application answer a message to a service channel (V-1 to V-5)."""
@@ -399,16 +423,14 @@ class Hub:
 
         if handler is None:
             return answered(None)
-        return _then(handler(session, decode_data(cast(Any, message.data))), answered)
+        return then(handler(session, decode_data(cast(Any, message.data))), answered)
 
     # -- what they have in common ---------------------------------------------------------------
 
     def _speaking(self, message: Message, exchange: Exchange) -> Session:
-        """Find the session of a message other than connect, which is a sign of life (Q-3, K-15)."""
+        """Find the session of a message other than connect, which is a sign of life (Q-3)."""
         session = self._session(message, exchange)
         self.sessions.touch(session)
-        if session.link is not None and session.link.serial:
-            self.sessions.release(session, Release.MAKE_WAY)
         return session
 
     def _patterns(self, message: Message) -> tuple[str, ...]:
@@ -451,39 +473,42 @@ class Hub:
         if lazy is None and self.settings.lazy_channels:
             lazy = next((self.settings.lazy_channels[pattern] for pattern in expand(channel)
                          if pattern in self.settings.lazy_channels), None)
-        reached = self.sessions.publish(Event(channel, data, lazy or None), publisher)
-        callbacks = tuple(self._local.match(channel))
-        if callbacks:
-            self._call(callbacks, channel, data)
+        event = Event(channel, data, lazy or None)
+        reached = self.sessions.reach(event, publisher)
+        self._backlog.append((event, publisher))
+        if not self._publishing:
+            self._work_off()
         return reached
 
-    def _call(self, callbacks: Iterable[Subscriber], channel: str, data: bytes) -> None:
+    def _work_off(self) -> None:
+        """Hand out events one after the other: what a callback publishes waits for its turn (D-9)."""
+        self._publishing = True
+        try:
+            while self._backlog:
+                event, publisher = self._backlog.popleft()
+                self.sessions.publish(event, publisher)
+                callbacks = tuple(self._local.match(event.channel))
+                if callbacks:
+                    self._call(callbacks, event)
+        finally:
+            self._publishing = False
+
+    def _call(self, callbacks: Sequence[Subscriber], event: Event) -> None:
+        try:
+            data = decode_data(event.data)
+        except BayeuxError as error:  # legal JSON that Python cannot hold: no fault of the callbacks
+            self.sessions.failed(error)
+            return
         for callback in callbacks:
             try:
-                result = callback(channel, decode_data(data))
-                if inspect.isawaitable(result):
-                    _deferred(result).addErrback(self._callback_failed, channel)
+                result = callback(event.channel, data)
+                if is_later(result):
+                    deferred(cast("Awaitable[object]", result)).addErrback(self._callback_failed,
+                                                                           event.channel)
             except Exception:
-                self._callback_failed(Failure(), channel)
+                self._callback_failed(Failure(), event.channel)
 
     def _callback_failed(self, failure: Failure, channel: str) -> None:
         self.metrics.application_errors += 1
         self._log.failure("a subscriber failed on {channel}", failure, channel=channel)
 
-
-def _deferred(result: Awaitable[T]) -> Deferred[T]:
-    """Make a Deferred of what an application returns to be waited for."""
-    if isinstance(result, Deferred):
-        return result
-
-    async def wait() -> T:
-        return await result
-
-    return Deferred.fromCoroutine(result if isinstance(result, Coroutine) else wait())
-
-
-def _then(result: Any, proceed: Callable[[Any], Reply | Deferred[Reply]]) -> Reply | Deferred[Reply]:
-    """Call ``proceed`` with a result: at once, or when it comes."""
-    if inspect.isawaitable(result):
-        return cast("Deferred[Reply]", _deferred(result).addCallback(proceed))
-    return proceed(result)

@@ -173,7 +173,7 @@ def _json_text(body: bytes, max_depth: int) -> bytes:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise MalformedEnvelope("not UTF-8") from None
-    if body.count(b"[") + body.count(b"{") > max_depth and _depth(body) > max_depth:
+    if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
         raise MalformedEnvelope("nested too deep")
     return body
 
@@ -182,16 +182,17 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _depth(body: bytes) -> int:
-    """Measure the nesting of JSON text, the brackets inside strings left out."""
-    depth = deepest = 0
+def _is_deeper(body: bytes, limit: int) -> bool:
+    """Say whether JSON text is nested deeper than that, the brackets inside strings left out."""
+    depth = 0
     for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKET):
         if bracket in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > limit:
+                return True
         else:
             depth -= 1
-    return deepest
+    return False
 
 
 def _element(raw: Raw, settings: Settings) -> Message | Rejected:
@@ -255,9 +256,12 @@ def _convert(raw: Raw | None, expected: Any) -> Any:
 
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
-    rb"|\\u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|\\u(?P<private>[eE][0-7][0-9a-fA-F]{2})|\\.",
+    rb"|\\u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|\\u(?P<private>[eE][0-9a-fA-F]{3})|\\.",
     re.DOTALL,
 )
+_HIDE = bytes.maketrans(b"dD", b"eE"), bytes.maketrans(b"89abcdefABCDEF", b"01234567abcdef")
+_SHOW = bytes.maketrans(b"eE", b"dD"), bytes.maketrans(b"01234567abcdef", b"89abcdefABCDEF")
+"""How the first two digits of an escape change, so that it can be changed back, upper case included."""
 
 
 def _repaired(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
@@ -270,17 +274,23 @@ def _repaired(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
     escapes = {match.lastgroup for match in _ESCAPE.finditer(body)}
     if "lone" not in escapes or "private" in escapes:
         raise MalformedEnvelope("not JSON")
-    messages = decode(_shift(body, "lone", 0x800), settings)
+    messages = decode(_exchange(body, "lone", *_HIDE), settings)
     for message in messages:
         if isinstance(message, Message) and message.data is not UNSET:
-            message.data = Raw(_shift(bytes(message.data), "private", -0x800))
+            message.data = Raw(_exchange(bytes(message.data), "private", *_SHOW))
     return messages
 
 
-def _shift(text: bytes, kind: str, distance: int) -> bytes:
-    """Move every escape of one kind by a distance in code points; all other text stays as it is."""
-    return _ESCAPE.sub(lambda escape: b"\\u%04x" % (int(escape[kind], 16) + distance)
-                       if escape[kind] else escape[0], text)
+def _exchange(text: bytes, kind: str, first: bytes, second: bytes) -> bytes:
+    """Change the first two digits of every escape of one kind; all other text stays as it is."""
+
+    def change(escape: re.Match[bytes]) -> bytes:
+        digits = escape[kind]
+        if digits is None:
+            return escape[0]
+        return b"\\u" + digits[:1].translate(first) + digits[1:2].translate(second) + digits[2:]
+
+    return _ESCAPE.sub(change, text)
 
 
 def _is_id(identity: MessageID) -> bool:

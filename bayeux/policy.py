@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from bayeux.channels import expand
-from bayeux.errors import MissingClientID
+from bayeux.channels import expand, is_pattern
+from bayeux.errors import InvalidChannel, MissingClientID
 from bayeux.messages import Message
 from bayeux.session import Link, Session
 
@@ -40,9 +40,13 @@ class ListenOnly(Policy):
     """Clients may listen to some channels, where only the server publishes; the rest is as before.
 
     ``patterns`` are such as ``/prices/*``; ``before`` is the policy that decides everything else.
+    Raises ``InvalidChannel`` for what is no pattern.
     """
 
     def __init__(self, *patterns: str, before: Policy | None = None) -> None:
+        for pattern in patterns:
+            if not is_pattern(pattern):
+                raise InvalidChannel(pattern)
         self._patterns = frozenset(patterns)
         self._before = before or Policy()
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import resource
+import sys
 from typing import cast
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
+from twisted.web.server import Request
 from twisted.web.static import Data
 
 from bayeux.policy import Policy
@@ -21,11 +23,15 @@ from bayeux.web.site import BayeuxSite
 
 
 class CannotListen(SystemExit, Exception):
-    """An endpoint cannot be listened on; it ends the process with one line that says why.
+    """An endpoint cannot be listened on; it ends the process, after one line that says why.
 
     It is an ``Exception`` too because twistd, when it has become a daemon, tells its parent, which waits
     for word, only of those.
     """
+
+    def __init__(self, complaint: str) -> None:
+        super().__init__(complaint)
+        self.code = 1  # rather than the complaint, which would be printed again
 
 
 class BayeuxServer(BayeuxService):
@@ -72,7 +78,7 @@ class BayeuxServer(BayeuxService):
         closed = self._site.close()
         try:
             await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
-        except (TimeoutError, CancelledError):
+        except TimeoutError:
             self._log.warn("{count} connections were still open", count=len(self._site.channels))
             self._site.abort()
 
@@ -81,12 +87,13 @@ class BayeuxServer(BayeuxService):
             return
         self._listening = True
         for text, endpoint in self._endpoints.items():
-            listening = endpoint.listen(self._site)
-            listening.addCallback(self._listens, text)
             failures: list[Failure] = []
-            listening.addErrback(failures.append)
+            endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)
             if failures:
-                raise CannotListen(f"cannot listen on {text}: {_reason(failures[0])}")
+                complaint = f"cannot listen on {text}: {_reason(failures[0])}"
+                if sys.__stderr__ is not None:  # twistd sends sys.stderr to its log
+                    print(f"twistd bayeux: {complaint}", file=sys.__stderr__)
+                raise CannotListen(complaint)
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
@@ -100,7 +107,7 @@ class BayeuxServer(BayeuxService):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def _greeting(self) -> Resource:
-        root = Resource()
+        root = _Root()
         text = f"This is a Bayeux server. Clients connect to {' or '.join(self.settings.mounts)}.\n"
         root.putChild(b"", Data(text.encode("utf-8"), "text/plain; charset=utf-8"))
         return root
@@ -109,6 +116,16 @@ class BayeuxServer(BayeuxService):
         from bayeux.demo import make_root
 
         return cast(Resource, make_root(self))
+
+
+class _Root(Resource):
+    """The top of a server without pages."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """Say plainly that there is nothing (G-23)."""
+        missing = Data(b"There is nothing here.\n", "text/plain; charset=utf-8")
+        request.setResponseCode(404)
+        return missing
 
 
 def _endpoint(text: str) -> IStreamServerEndpoint:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from bayeux.clocks import MonotonicClock
 from bayeux.hub import Hub
 from bayeux.policy import Policy
 from bayeux.settings import Settings
@@ -20,7 +21,7 @@ class BayeuxService(MultiService):
 
     Put ``resource`` anywhere into a twisted.web tree, or return it from a klein route, publish and
     subscribe by ``hub``, and attach the service to the application, so that held connects are
-    answered when it stops.  ``clock`` is the reactor unless a test gives another.
+    answered when it stops.  ``clock`` is the reactor's unless a test gives another.
     """
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
@@ -29,7 +30,7 @@ class BayeuxService(MultiService):
         if clock is None:
             from twisted.internet import reactor
 
-            clock = cast(IReactorTime, reactor)
+            clock = MonotonicClock(cast(IReactorTime, reactor))
         self.clock = clock
         self.settings = settings or Settings()
         self.hub = Hub(clock, self.settings, policy)
@@ -41,7 +42,7 @@ class BayeuxService(MultiService):
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Answer every held connect (Q-10); fires when that has been handed to the sockets."""
+        """Answer every held connect (Q-10); fires a turn later, when plain sockets have got the answers."""
         self.hub.close()
         stopped = cast("Deferred[object]", super().stopService())
         return stopped.addCallback(lambda _: deferLater(self.clock, 0, lambda: None))

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from bayeux.channels import is_name, is_reserved
+from bayeux.errors import InvalidChannel
 from bayeux.messages import Event, encode_data
 
 
@@ -77,8 +79,8 @@ class Link:
     """Returns a request header by its lower-case name, "" where it is absent."""
 
 
-class Queue(Enum):
-    """What became of an event that was put in a queue."""
+class Outcome(Enum):
+    """What became of an event that was put into a queue."""
 
     ACCEPTED = auto()
     DROPPED = auto()
@@ -102,13 +104,14 @@ class Session:
     to another client: whoever knows it is that client (I-4).
     """
 
-    __slots__ = ("__weakref__", "_owner", "_parked", "alarm", "browser_id", "deadline", "grace",
-                 "hold_until", "id", "lazy_until", "link", "queue", "queue_bytes", "state",
-                 "subscriptions")
+    __slots__ = ("_owner", "address", "alarm", "browser_id", "deadline", "grace", "hold_until", "id",
+                 "lazy_until", "link", "parked", "queue", "queue_bytes", "state", "subscriptions")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
         self.state = State.HANDSHAKEN
+        self.address = ""
+        """The IP address from which it was opened."""
         self.browser_id: str | None = None
         self.subscriptions: set[str] = set()
         self.queue: list[Event] = []
@@ -122,7 +125,8 @@ class Session:
         """When the oldest lazy event in the queue must go (D-12)."""
         self.deadline: float | None = None
         self.alarm: float | None = None
-        self._parked: Deferred[Release] | None = None
+        self.parked: Deferred[Release] | None = None
+        """The held connect: fires when it is to be answered, and says why."""
         self._owner = owner
 
     def __repr__(self) -> str:
@@ -134,25 +138,33 @@ class Session:
     def deliver(self, channel: str, data: object) -> None:
         """Send an event to this client alone, whether it is subscribed or not.
 
-        Raises ``TypeError`` or ``ValueError`` for data that JSON cannot hold.  To a session that is
-        gone it does nothing.
+        Raises ``InvalidChannel`` for what is no channel or one of the protocol's own, ``TypeError`` or
+        ``ValueError`` for data that JSON cannot hold.  To a session that is gone it does nothing.
         """
+        if not is_name(channel) or is_reserved(channel):
+            raise InvalidChannel(channel)
         self._owner.deliver(self, Event(channel, encode_data(data)))
 
     def disconnect(self) -> None:
-        """End the session from the server's side and tell the client not to come back by itself (X-6)."""
+        """End the session from the server's side (X-6).
+
+        A client that waits is told not to come back by itself; any other has to shake hands anew.
+        """
         self._owner.remove(self, "kicked", Release.KICKED)
 
     @property
-    def connected(self) -> bool:
+    def alive(self) -> bool:
         """Whether it still exists."""
         return self.state is not State.REMOVED
 
     # -- for the hub ----------------------------------------------------------------------------
 
     def become(self, state: State) -> None:
-        """Change state; raises ``IllegalTransition`` where the table has no such step."""
-        if state not in TRANSITIONS[self.state]:
+        """Change state; raises ``IllegalTransition`` where the table has no such step.
+
+        A held connect has to be taken by ``unpark``, or nobody would answer it.
+        """
+        if state not in TRANSITIONS[self.state] or self.parked is not None:
             raise IllegalTransition(f"{self.state.name} to {state.name}")
         self.state = state
 
@@ -161,13 +173,13 @@ class Session:
         self.become(State.HELD)
         self.link = link
         parked: Deferred[Release] = Deferred()
-        self._parked = parked
+        self.parked = parked
         return parked
 
     def unpark(self, state: State) -> Deferred[Release] | None:
         """Change state and hand over the held connect, if there is one, for the caller to fire."""
+        parked, self.parked, self.link = self.parked, None, None
         self.become(state)
-        parked, self._parked, self.link = self._parked, None, None
         return parked
 
     def fits(self, event: Event, most: int, most_bytes: int) -> bool:
@@ -175,13 +187,13 @@ class Session:
         return not self.queue or (
             len(self.queue) < most and self.queue_bytes + len(event.json) <= most_bytes)
 
-    def put(self, event: Event, most: int, most_bytes: int, overflow: str) -> Queue:
+    def put(self, event: Event, most: int, most_bytes: int, overflow: str) -> Outcome:
         """Queue an event, within bounds of events and bytes; a full queue does as ``overflow`` says."""
-        outcome = Queue.ACCEPTED
+        outcome = Outcome.ACCEPTED
         if not self.fits(event, most, most_bytes):
             if overflow == "disconnect":
-                return Queue.OVERFLOWED
-            outcome = Queue.DROPPED
+                return Outcome.OVERFLOWED
+            outcome = Outcome.DROPPED
             if overflow == "drop_newest":
                 return outcome
             while not self.fits(event, most, most_bytes):

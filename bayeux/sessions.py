@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -12,11 +12,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from bayeux.deadlines import Deadlines
-from bayeux.errors import TooBusy
+from bayeux.errors import BayeuxError, TooBusy
 from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
 from bayeux.registry import Registry
-from bayeux.session import Link, Queue, Release, Session, State
+from bayeux.session import Link, Outcome, Release, Session, State
 from bayeux.settings import Settings
 
 
@@ -48,8 +48,12 @@ class Sessions:
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
         self.held_by_browser: Counter[str] = Counter()
         """How many connects each browser has held (B-3)."""
-        self._woken: list[Session] = []
+        self._by_address: Counter[str] = Counter()
+        self._held_by_address: Counter[str] = Counter()
+        self._woken: dict[Session, None] = {}
         self.listeners: list[SessionListener] = []
+        self.held = 0
+        """How many connects are held now (Q-11, G-14)."""
         self.closed = False
 
     def __len__(self) -> int:
@@ -58,7 +62,13 @@ class Sessions:
 
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
-        return not (self._by_id or self._registry or self.held_by_browser or self._deadlines)
+        return not (self._by_id or self._by_address or self._registry or self._held_by_address
+                    or self.held_by_browser or self._deadlines)
+
+    @property
+    def channels(self) -> int:
+        """How many channels and patterns have a subscriber (Q-11)."""
+        return len(self._registry)
 
     def get(self, client_id: str) -> Session | None:
         """Return the live session of that id (I-3)."""
@@ -66,29 +76,33 @@ class Sessions:
 
     # -- life -----------------------------------------------------------------------------------
 
-    def open(self, browser_id: str | None) -> Session:
+    def open(self, link: Link) -> Session:
         """Create a session, which expires unless it connects (H-17).  Raises ``TooBusy`` (G-13)."""
-        if self.closed or len(self._by_id) >= self._settings.max_sessions:
+        settings = self._settings
+        if (self.closed or len(self._by_id) >= settings.max_sessions
+                or self._by_address[link.address] >= settings.max_sessions_per_address):
             raise TooBusy
         session = Session(self)
-        session.browser_id = browser_id
+        session.browser_id = link.browser_id
+        session.address = link.address
+        self._by_address[link.address] += 1
         session.grace = self._settings.interval + self._settings.max_interval
         self._by_id[session.id] = session
         self._metrics.sessions_added += 1
         self._expire_in(session, session.grace)
-        for listener in tuple(self.listeners):
-            self._tell(listener.session_added, session)
+        self._tell("session_added", session)
         return session
 
     def remove(self, session: Session, reason: str, why: Release) -> None:
         """End a session with all that it has: subscriptions, queue, timer, held connect (X-2, Q-4)."""
-        if not session.connected:
+        if not session.alive:
             return
         if session.state is State.HELD:
             self._count_out(session)
         parked = session.unpark(State.REMOVED)
         del self._by_id[session.id]
-        self._deadlines.clear(session)
+        self._deadlines.forget(session)
+        _count_down(self._by_address, session.address)
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
         session.subscriptions.clear()
@@ -96,8 +110,7 @@ class Sessions:
         self._metrics.sessions_removed[reason] += 1
         if parked is not None:
             parked.callback(why)
-        for listener in tuple(self.listeners):
-            self._tell(listener.session_removed, session, reason)
+        self._tell("session_removed", session, reason)
 
     def close(self) -> None:
         """Answer every held connect, remove every session, open no more (Q-10)."""
@@ -132,19 +145,26 @@ class Sessions:
 
     # -- delivery -------------------------------------------------------------------------------
 
-    def publish(self, event: Event, publisher: Session | None) -> int:
-        """Queue an event for all who are subscribed; returns how many there are (P-10)."""
+    def reach(self, event: Event, publisher: Session | None) -> int:
+        """Return how many sessions an event is for (P-10)."""
         sessions = self._registry.match(event.channel)
-        excluded = None if self._settings.broadcast_to_publisher else publisher
+        return len(sessions) - (self._excluded(publisher) in sessions)
+
+    def publish(self, event: Event, publisher: Session | None) -> None:
+        """Queue an event for all who are subscribed."""
+        excluded = self._excluded(publisher)
         # A full queue may remove its session, so what is gone through must be a copy.
-        for session in tuple(sessions):
+        for session in tuple(self._registry.match(event.channel)):
             if session is not excluded:
                 self.deliver(session, event)
-        return len(sessions) - (excluded in sessions)
+
+    def _excluded(self, publisher: Session | None) -> Session | None:
+        """Return who does not get what it publishes (P-11)."""
+        return None if self._settings.broadcast_to_publisher else publisher
 
     def deliver(self, session: Session, event: Event) -> None:
         """Queue an event for one session and see that it goes out at the end of this turn."""
-        if not session.connected:
+        if not session.alive:
             return
         settings = self._settings
         if session.state is State.HELD and not session.fits(
@@ -152,12 +172,12 @@ class Sessions:
         ):
             self.release(session, Release.EVENTS)  # a burst: what there is can be written now
         outcome = session.put(event, settings.max_queue, settings.max_queue_bytes, settings.overflow)
-        if outcome is Queue.OVERFLOWED:
+        if outcome is Outcome.OVERFLOWED:
             self._metrics.dropped += len(session.queue) + 1
             self.remove(session, "overflow", Release.KICKED)
             return
-        self._metrics.queued += outcome is Queue.ACCEPTED
-        self._metrics.dropped += outcome is Queue.DROPPED
+        self._metrics.queued += outcome is Outcome.ACCEPTED
+        self._metrics.dropped += outcome is Outcome.DROPPED
         if event.lazy is None:
             self._wake(session)
         else:
@@ -167,11 +187,11 @@ class Sessions:
         if session.state is State.HELD:
             if not self._woken:
                 self._clock.callLater(0, self._flush)
-            self._woken.append(session)
+            self._woken[session] = None
 
     def _flush(self) -> None:
         """Answer the held connects of all sessions that have got events in this turn."""
-        woken, self._woken = self._woken, []
+        woken, self._woken = self._woken, {}
         for session in woken:
             if session.state is State.HELD and session.queue:
                 self.release(session, Release.EVENTS)
@@ -191,16 +211,30 @@ class Sessions:
         browser = session.browser_id
         return browser is not None and 0 <= limit <= self.held_by_browser[browser]
 
-    def connecting(self, session: Session) -> None:
-        """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12)."""
-        if session.state is State.HELD:
-            self._metrics.superseded += 1
-            self.release(session, Release.SUPERSEDED)
+    def full(self, session: Session) -> bool:
+        """Say whether the server holds as many connects as it may, in all or for the address (G-14)."""
+        return (self.held >= self._settings.max_held
+                or self._held_by_address[session.address] >= self._settings.max_held_per_address)
+
+    def connecting(self, session: Session) -> Deferred[Release] | None:
+        """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12).
+
+        Returns the older one, to be fired with ``SUPERSEDED`` when the newer one is settled: answering
+        it may let the next request on its connection in, which may be another connect of the session.
+        """
         self._deadlines.clear(session)
+        if session.state is not State.HELD:
+            session.become(State.CONNECTED)
+            return None
+        self._metrics.superseded += 1
+        self._count_out(session)
+        return session.unpark(State.CONNECTED)
 
     def hold(self, session: Session, link: Link, seconds: float) -> Deferred[Release]:
         """Hold a connect for at most so long (K-7)."""
         self._metrics.held += 1
+        self.held += 1
+        self._held_by_address[session.address] += 1
         if session.browser_id is not None:
             self.held_by_browser[session.browser_id] += 1
         parked = session.park(link)
@@ -225,15 +259,14 @@ class Sessions:
 
     def answered(self, session: Session) -> None:
         """Start the time in which the next connect must come (Q-2, Q-3)."""
-        if session.connected and session.state is not State.HELD:
+        if session.alive and session.state is not State.HELD:
             self._expire_in(session, session.grace)
 
     def _count_out(self, session: Session) -> None:
-        browser = session.browser_id
-        if browser is not None:
-            self.held_by_browser[browser] -= 1
-            if self.held_by_browser[browser] <= 0:
-                del self.held_by_browser[browser]
+        self.held -= 1
+        _count_down(self._held_by_address, session.address)
+        if session.browser_id is not None:
+            _count_down(self.held_by_browser, session.browser_id)
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -259,6 +292,11 @@ class Sessions:
         seconds = self._settings.interval if interval is None else interval
         return Advice(reconnect, round(1000 * seconds), round(1000 * self._settings.timeout))
 
+    def failed(self, error: BayeuxError) -> BayeuxError:
+        """Count an error that a client is about to be told, and return it."""
+        self._metrics.failures[error.code] += 1
+        return error
+
     @property
     def connect_only(self) -> bool:
         """Whether events travel with connect replies only (D-7)."""
@@ -268,9 +306,17 @@ class Sessions:
         """Return a random delay in milliseconds, so that clients do not all come back at once (Q-10)."""
         return round(1000 * random.uniform(least, max(least, self._settings.shutdown_spread)))
 
-    def _tell(self, tell: Callable[..., None], *arguments: object) -> None:
-        try:
-            tell(*arguments)
-        except Exception:
-            self._metrics.application_errors += 1
-            self._log.failure("a session listener failed")
+    def _tell(self, what: str, *arguments: object) -> None:
+        for listener in tuple(self.listeners):
+            try:
+                getattr(listener, what)(*arguments)
+            except Exception:
+                self._metrics.application_errors += 1
+                self._log.failure("a session listener failed")
+
+
+def _count_down(counts: Counter[str], key: str) -> None:
+    """Count one less, and keep nothing of what has come to none."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

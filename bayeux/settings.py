@@ -7,6 +7,7 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ Limit = Annotated[int, Meta(ge=1)]
 
 ConnectionType = Literal["long-polling", "callback-polling"]
 POLLING: tuple[ConnectionType, ...] = ("long-polling", "callback-polling")
+
+
+_HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
+"""Visible ASCII without the characters that part header values from one another: blank " , ; ="""
 
 
 class SettingsError(ValueError):
@@ -98,6 +103,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Different channels and patterns that clients may be subscribed to at once (G-12)."""
     max_sessions: Limit = 100_000
     """Sessions in this server (G-13)."""
+    max_sessions_per_address: Limit = 100_000
+    """Sessions opened from one IP address; lower it where clients connect without a proxy (G-13)."""
+    max_held: Limit = 100_000
+    """Connects held in this server at once (G-14)."""
+    max_held_per_address: Limit = 100_000
+    """Connects held for one IP address at once; lower it as above (G-14)."""
     max_queue: Limit = 1_000
     """Events queued for one session (Q-7)."""
     max_queue_bytes: Limit = 1_048_576
@@ -181,8 +192,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "public_url", "must be one address, https://www.example.org"
         for name in ("cookie_name", "cookie_path", "cookie_domain", "allowed_headers"):
             value = getattr(self, name)
-            if any(set(text) & set(";,= \t\r\n\"") for text in
-                   ([value] if isinstance(value, str) else value)):
+            if not all(_HEADER_WORD.fullmatch(text) for text in
+                       ([value] if isinstance(value, str) else value)):
                 yield name, "holds a character that a header cannot"
         if not self.cookie_name:
             yield "cookie_name", "must not be empty"
@@ -215,8 +226,10 @@ def read_toml(path: str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
         raise SettingsError(f"{path}: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deep") from None
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -229,7 +242,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise SettingsError(f"{text!r} must look like NAME=VALUE")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return name.strip(), value.strip()
 
 

@@ -17,7 +17,7 @@ DEMO_MOUNT = "/bayeux"
 class Options(usage.Options):
     """Options of ``twistd bayeux``: what is asked for most, and ``--set`` for every other setting."""
 
-    synopsis = "twistd [twistd options] bayeux [options]"
+    synopsis = "[options]"
     longdesc = (
         "Serve the Bayeux protocol to browsers and programs. Every setting of bayeux.Settings can be "
         "given in a TOML file or by --set; options win over --set, and --set over the file."
@@ -61,9 +61,18 @@ class Options(usage.Options):
         except (usage.UsageError, SettingsError) as error:
             raise SystemExit(f"twistd bayeux: {error}") from None
 
+    def _read_file(self, path: str) -> dict[str, Any]:
+        """Read a file of settings; what is wrong in it is told with its name."""
+        values = read_toml(path)
+        try:
+            Settings.of(values)
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from None
+        return values
+
     def postOptions(self) -> None:
         """Make settings of the options."""
-        file = read_toml(self["config"]) if self["config"] else {}
+        file = self._read_file(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
         if self["access-log"]:
             given["access_log"] = self["access-log"]

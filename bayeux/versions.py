@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 from bayeux.errors import BayeuxError
 
@@ -17,18 +18,23 @@ def check_version(version: str, minimum: str | None) -> None:
 
     ``minimum`` is the oldest version that the client accepts; None: it did not say.
     """
-    ours = _elements(VERSION)
     for text in (version, *([minimum] if minimum is not None else [])):
         if len(text) > 32 or not _GRAMMAR.fullmatch(text):
             raise BayeuxError(300, "Version mismatch", version)
-    if _elements(version) < ours or (minimum is not None and _elements(minimum) > ours):
+    if _is_older(version, VERSION) or (minimum is not None and _is_older(VERSION, minimum)):
         raise BayeuxError(300, "Version mismatch", version)
 
 
-def _elements(version: str) -> list[tuple[int, int, str]]:
-    """Make a version comparable, element by element, numbers as numbers; a missing one sorts first.
-
-    Letters sort after numbers, so ``1.0beta`` is later than ``1.0``.
-    """
-    return [(0, int(element), "") if element.isdigit() else (1, 0, element)
-            for element in version.split(".")]
+def _is_older(one: str, other: str) -> bool:
+    """Compare element by element, two numbers as numbers, else as text; a missing one sorts first."""
+    for mine, theirs in zip_longest(one.split("."), other.split(".")):
+        if mine == theirs:
+            continue
+        if mine is None or theirs is None:
+            return mine is None
+        if mine.isdigit() and theirs.isdigit():
+            if int(mine) == int(theirs):
+                continue
+            return int(mine) < int(theirs)
+        return bool(mine < theirs)
+    return False

@@ -93,16 +93,16 @@ class TestHandshake:
         old = world.client()
         [reply] = world.ask({**HANDSHAKE, "clientId": old.id})
         assert reply["clientId"] != old.id
-        assert old.session.connected
+        assert old.session.alive
 
     def test_expires_without_connect(self) -> None:
         """H-17."""
         world = World(interval=2.0, max_interval=10.0, sweep_period=1.0)
         client = world.client(connect=False)
         world.clock.advance(11.9)
-        assert client.session.connected
+        assert client.session.alive
         world.clock.advance(1.2)
-        assert not client.session.connected
+        assert not client.session.alive
 
     def test_refused_by_policy(self) -> None:
         """E-14, H-13."""
@@ -128,7 +128,7 @@ class TestHandshake:
         assert reply["advice"]["reconnect"] == "handshake"
         assert 1000 <= reply["advice"]["interval"] <= 5000
         gone.ask(gone.message("/meta/disconnect"))
-        assert world.client().session.connected
+        assert world.client().session.alive
 
     def test_failing_policy(self, logged_errors: list[Any]) -> None:
         """E-26, H-13: a fault of ours tells the client to try again, slowly."""
@@ -260,7 +260,7 @@ class TestConnect:
         [reply] = client.ask(client.connect_message(**fields))
         assert reply["error"] == error
         assert reply["advice"] == ADVICE
-        assert client.session.connected
+        assert client.session.alive
 
     def test_draft_names_of_long_polling(self) -> None:
         """K-5."""
@@ -303,7 +303,7 @@ class TestConnect:
         older.lose()
         world.clock.advance(29.0)
         assert newer.held
-        assert client.session.connected
+        assert client.session.alive
 
     def test_other_messages_do_not_wait_for_it(self) -> None:
         """L-12: and they do not release it."""
@@ -362,9 +362,9 @@ class TestSeveralSessionsInOneBrowser:
         extra = world.client(browser="b")
         extra.ask(extra.connect_message())
         world.clock.advance(14.9)
-        assert extra.session.connected
+        assert extra.session.alive
         world.clock.advance(1.2)
-        assert not extra.session.connected
+        assert not extra.session.alive
 
     def test_turned_away(self) -> None:
         """B-4: an interval of 0 or less refuses."""
@@ -563,7 +563,7 @@ class TestSubscribe:
         client = World().client(connect=False)
         client.subscribe("/a")
         client.publish("/a", 1)
-        assert client.session.connected
+        assert client.session.alive
 
     def test_unknown_client(self) -> None:
         """S-12, A-5."""
@@ -999,7 +999,7 @@ class TestAsynchronousPolicy:
         policy.questions[0].callback(True)
         assert events(client.ask(client.connect_message())) == [1]
         world.clock.advance(12)
-        assert not client.session.connected
+        assert not client.session.alive
 
 
 class TestLifeCycle:
@@ -1010,9 +1010,9 @@ class TestLifeCycle:
         world = World(max_interval=10.0)
         client = world.client()
         world.clock.advance(9.9)
-        assert client.session.connected
+        assert client.session.alive
         world.clock.advance(1.2)
-        assert not client.session.connected
+        assert not client.session.alive
         assert world.hub.metrics.sessions_removed == {"timeout": 1}
 
     def test_never_expires_while_held(self) -> None:
@@ -1021,7 +1021,7 @@ class TestLifeCycle:
         client = world.client()
         client.connect()
         world.clock.advance(999)
-        assert client.session.connected
+        assert client.session.alive
 
     def test_other_messages_are_signs_of_life(self) -> None:
         """Q-3."""
@@ -1030,9 +1030,9 @@ class TestLifeCycle:
         world.clock.advance(9)
         client.publish("/a", 1)
         world.clock.advance(9.5)
-        assert client.session.connected
+        assert client.session.alive
         world.clock.advance(2)
-        assert not client.session.connected
+        assert not client.session.alive
 
     def test_interval_that_the_client_announces(self) -> None:
         """Q-3, G-24: for this cycle, capped."""
@@ -1040,13 +1040,13 @@ class TestLifeCycle:
         client = world.client()
         client.ask(client.connect_message(advice={"timeout": 0, "interval": 50_000}))
         world.clock.advance(59)
-        assert client.session.connected
+        assert client.session.alive
         client.ask(client.connect_message(advice={"timeout": 0, "interval": 10**9}))
         world.clock.advance(109)
-        assert client.session.connected
+        assert client.session.alive
         client.ask(client.connect_message(advice={"timeout": 0}))
         world.clock.advance(12)
-        assert not client.session.connected
+        assert not client.session.alive
 
     def test_lost_carrier_keeps_the_queue(self) -> None:
         """N-1, D-13, Q-2c: also what was queued in the turn in which it was lost."""
@@ -1067,9 +1067,9 @@ class TestLifeCycle:
         client = world.client()
         client.connect().lose()
         world.clock.advance(9.9)
-        assert client.session.connected
+        assert client.session.alive
         world.clock.advance(1.2)
-        assert not client.session.connected
+        assert not client.session.alive
 
     def test_timer_of_an_older_cycle(self) -> None:
         """Q-5."""
@@ -1079,7 +1079,7 @@ class TestLifeCycle:
         carrier = client.connect()
         world.clock.advance(20)
         assert carrier.held
-        assert client.session.connected
+        assert client.session.alive
 
     def test_overflow_disconnects(self) -> None:
         """Q-7, G-15: at the limit and one past it; the client is told to shake hands."""
@@ -1088,9 +1088,9 @@ class TestLifeCycle:
         client.subscribe("/a")
         for number in range(3):
             world.hub.publish("/a", number)
-        assert client.session.connected
+        assert client.session.alive
         world.hub.publish("/a", 3)
-        assert not client.session.connected
+        assert not client.session.alive
         assert world.hub.metrics.dropped == 4
         assert world.hub.metrics.sessions_removed == {"overflow": 1}
         [reply] = client.ask(client.connect_message())
@@ -1113,9 +1113,9 @@ class TestLifeCycle:
         client = world.client()
         client.subscribe("/a")
         world.hub.publish("/a", "x" * 40)
-        assert client.session.connected
+        assert client.session.alive
         world.hub.publish("/a", "x" * 40)
-        assert not client.session.connected
+        assert not client.session.alive
 
     def test_burst_into_a_held_connect(self) -> None:
         """D-14, Q-7: more than the queue holds, in one turn, overflows only if the client does not come."""
@@ -1125,7 +1125,7 @@ class TestLifeCycle:
         carrier = client.connect()
         for number in range(5):
             world.hub.publish("/a", number)
-        assert client.session.connected
+        assert client.session.alive
         assert events(carrier.messages) == [0, 1, 2]
         assert events(client.ask(client.connect_message())) == [3, 4]
 
@@ -1142,7 +1142,7 @@ class TestLifeCycle:
             world.turn()
             received += events(carrier.messages)
         assert received == [0, 1, 2, 3, 4]
-        assert not slow.session.connected
+        assert not slow.session.alive
 
     def test_close(self) -> None:
         """Q-10: every held connect is told to come back, at different times; nobody is let in."""

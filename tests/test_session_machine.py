@@ -69,7 +69,7 @@ class Sessions(RuleBasedStateMachine):
         return peer
 
     def subscribe_peer(self, peer: Peer, pattern: str) -> None:
-        alive = peer.client.session.connected
+        alive = peer.client.session.alive
         peer.sent(peer.client.send(peer.client.message("/meta/subscribe", subscription=pattern)))
         if alive:
             peer.patterns.add(pattern)
@@ -81,13 +81,13 @@ class Sessions(RuleBasedStateMachine):
     def owe(self, channel: str) -> None:
         self.number += 1
         for peer in self.everybody:
-            if peer.client.session.connected and any(matches(p, channel) for p in peer.patterns):
+            if peer.client.session.alive and any(matches(p, channel) for p in peer.patterns):
                 peer.owed.append(self.number)
 
-    @precondition(lambda self: any(not peer.client.session.connected for peer in self.peers))
+    @precondition(lambda self: any(not peer.client.session.alive for peer in self.peers))
     @rule(browser=st.sampled_from([None, "a", "b"]), serial=st.booleans(), pattern=PATTERNS)
     def handshake(self, browser: str | None, serial: bool, pattern: str) -> None:
-        index = next(i for i, peer in enumerate(self.peers) if not peer.client.session.connected)
+        index = next(i for i, peer in enumerate(self.peers) if not peer.client.session.alive)
         self.peers[index] = self.newcomer(browser, serial, pattern)
 
     @rule(index=PEERS, pattern=PATTERNS)
@@ -116,7 +116,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(index=PEERS, channel=CHANNELS)
     def publish(self, index: int, channel: str) -> None:
         peer = self.peers[index]
-        if peer.client.session.connected:
+        if peer.client.session.alive:
             self.owe(channel)
         carrier = peer.client.send(peer.client.message(channel, data=self.number))
         self.collect()
@@ -152,7 +152,7 @@ class Sessions(RuleBasedStateMachine):
         else:
             peer.sent(peer.client.send(peer.client.message("/meta/disconnect")))
         peer.collect()
-        assert not peer.client.session.connected
+        assert not peer.client.session.alive
         assert not peer.carriers
 
     @invariant()
@@ -160,7 +160,7 @@ class Sessions(RuleBasedStateMachine):
         for peer in self.everybody:
             session = peer.client.session
             queued = [msgspec.json.decode(event.data) for event in session.queue]
-            if session.connected:
+            if session.alive:
                 assert peer.got + queued == peer.owed
             else:
                 assert peer.got == peer.owed[:len(peer.got)]
@@ -170,7 +170,7 @@ class Sessions(RuleBasedStateMachine):
     def at_most_one_connect_is_held(self) -> None:
         for peer in self.everybody:
             assert len(peer.carriers) <= 1
-            assert not peer.carriers or peer.client.session.connected
+            assert not peer.carriers or peer.client.session.alive
 
     @invariant()
     def holds_are_counted_by_browser(self) -> None:

@@ -9,6 +9,12 @@ from bayeux.errors import EnvelopeError, MalformedEnvelope, TooManyMessages
 from bayeux.messages import Message, Rejected, decode
 from bayeux.settings import Settings
 
+_OTHER_FIELDS = 20
+"""Fields that a form may have beside its messages; they are ignored."""
+_NAMES = (b"message", b"jsonp")
+_LONGEST_NAME = 3 * len("message")
+"""A field with a longer name is none of ours, however it is encoded."""
+
 
 class UnsupportedType(EnvelopeError):
     """The body is of a content type, or in a charset, that is not read."""
@@ -23,10 +29,10 @@ def decode_body(content_type: str, body: bytes, settings: Settings) -> Sequence[
     if kind in ("application/json", "text/json") or kind.endswith("+json"):
         return decode(body, settings)
     if kind == "application/x-www-form-urlencoded":
-        return decode_fields(parse(body), settings)
+        return decode_fields(parse(body, settings), settings)
     if kind in ("", "text/plain", "application/xml"):
         if body.startswith(b"message="):
-            return decode_fields(parse(body), settings)
+            return decode_fields(parse(body, settings), settings)
         return decode(body, settings)
     raise UnsupportedType("use application/json")
 
@@ -47,10 +53,20 @@ def decode_fields(fields: Sequence[tuple[bytes, bytes]],
     return messages
 
 
-def parse(text: bytes) -> list[tuple[bytes, bytes]]:
-    """Split form fields and percent-decode them, ``+`` being a blank (L-4)."""
-    return [(_unquote(name), _unquote(value))
-            for name, _, value in (field.partition(b"=") for field in text.split(b"&"))]
+def parse(text: bytes, settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Split form fields and undo percent-encoding, ``+`` being a blank (L-4).
+
+    Fields that are none of ours are left out.  Raises ``TooManyMessages`` for an absurd number.
+    """
+    fields = text.split(b"&", settings.max_batch + _OTHER_FIELDS)
+    if len(fields) > settings.max_batch + _OTHER_FIELDS:
+        raise TooManyMessages("too many form fields")
+    ours = []
+    for field in fields:
+        name, _, value = field.partition(b"=")
+        if len(name) <= _LONGEST_NAME and (name := _unquote(name)) in _NAMES:
+            ours.append((name, _unquote(value)))
+    return ours
 
 
 def _unquote(text: bytes) -> bytes:

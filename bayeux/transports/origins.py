@@ -38,7 +38,8 @@ class Origins:
                 return None
             foreign = request.header("sec-fetch-site") not in ("", "same-origin", "none")
             return None if foreign and not (script and self._allowed) else ()
-        if not self._public and origin not in self._allowed and origin != self._own(request):
+        public = self._public and origin != "null"  # which is allowed by name only (O-5)
+        if not public and origin not in self._allowed and origin != self._own(request):
             return None
         return (
             (b"Access-Control-Allow-Origin", origin.encode("latin-1")),
@@ -53,4 +54,8 @@ class Origins:
     def _own(self, request: HTTPRequest) -> str:
         if self._settings.public_url:
             return self._settings.public_url
-        return f"{'https' if request.secure else 'http'}://{request.header('host').lower()}"
+        host = request.header("host").lower()
+        # Some proxies spell out the default port; browsers never do.
+        if request.secure:
+            return f"https://{host.removesuffix(':443')}"
+        return f"http://{host.removesuffix(':80')}"

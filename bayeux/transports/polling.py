@@ -37,6 +37,7 @@ _SCRIPT: Headers = (
 _TEXT: Headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *_COMMON)
 
 _REASONS = {
+    400: b"This is no HTTP request, or one with too many or too long headers.",
     403: b"This page's origin may not use the server: see the settings allowed_origins and public_url.",
     405: b"Bayeux messages are sent by POST, or by GET with a message parameter.",
     413: b"The request body is too large.",
@@ -112,7 +113,7 @@ class Polling:
 
     def _decode_query(self, request: HTTPRequest) -> tuple[str, Sequence[Message | Rejected]]:
         """Decode a JSONP request into the name of its callback and its messages (J-1 to J-3)."""
-        fields = parse(request.target.partition(b"?")[2])
+        fields = parse(request.target.partition(b"?")[2], self._settings)
         names = [value for name, value in fields if name == b"jsonp"]
         callback = names[0].decode("latin-1") if names else _DEFAULT_CALLBACK
         if len(names) > 1 or len(callback) > _MAX_CALLBACK or not _CALLBACK.fullmatch(callback):

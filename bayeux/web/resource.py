@@ -20,9 +20,10 @@ from bayeux.transports.polling import Polling
 class BayeuxResource(Resource):
     """Answers Bayeux messages at its own path and at every path below it (L-1).
 
-    Below it is also ``client.js``, the client for browsers.  twisted.web reads a request's body before
-    it asks a resource, so only a ``BayeuxSite`` bounds bodies while they are read (G-1); behind another
-    site they are bounded afterwards.
+    Below it is also ``client.js``, the client for browsers.  A klein route to it needs ``branch=True,
+    strict_slashes=False``, since some clients post to ``/bayeux/``.  twisted.web reads a request's body
+    before it asks a resource, so only a ``BayeuxSite`` bounds bodies while they are read (G-1); behind
+    another site they are bounded afterwards.
     """
 
     isLeaf = True
@@ -51,7 +52,9 @@ def http_request(request: Request, body: bytes) -> HTTPRequest:
 
     def header(name: str) -> str:
         values = headers.getRawHeaders(name.encode("ascii"))
-        return "" if values is None else (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
+        if values is None:
+            return ""
+        return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
 
     return HTTPRequest(
         method=request.method, target=request.uri, header=header, body=body,
@@ -65,19 +68,19 @@ def write(request: Request, reply: HTTPReply) -> None:
     headers = request.responseHeaders
     headers.removeHeader(b"Content-Type")  # twisted.web's default, text/html
     for name, value in reply.headers:
-        headers.addRawHeader(name, value)
+        headers.setRawHeaders(name, [value])
     for cookie in reply.cookies:
         headers.addRawHeader(b"Set-Cookie", cookie)
     channel = request.channel
     if reply.close:
         headers.setRawHeaders(b"Connection", [b"close"])
+        if isinstance(channel, HTTPChannel):
+            channel.persistent = False  # or a pipelined request would still be let in
     if reply.status != 204:
         headers.setRawHeaders(b"Content-Length", [b"%d" % len(reply.body)])
         if request.method != b"HEAD":
             request.write(reply.body)
     request.finish()
-    if reply.close and isinstance(channel, HTTPChannel):
-        channel.loseConnection()
 
 
 def _wait(request: Request, answer: Waiting) -> None:
@@ -94,6 +97,8 @@ def _wait(request: Request, answer: Waiting) -> None:
 
     request.notifyFinish().addErrback(lost)
     answer.reply.addCallback(ready)
+    if isinstance(request.channel, HTTPChannel) and any(request.channel._dataBuffer):
+        answer.make_way()  # bytes of a next request came together with this one
 
 
 def _watch_pipeline(channel: IProtocol, make_way: Callable[[], None]) -> Callable[[], object]:
@@ -129,4 +134,8 @@ class _Script:
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
         request.setHeader(b"Cache-Control", b"no-cache")
         request.setHeader(b"Access-Control-Allow-Origin", b"*")
-        return b"" if request.setETag(self._etag) else self._body
+        unchanged = request.setETag(self._etag)
+        if unchanged:
+            return b""
+        request.setHeader(b"Content-Length", b"%d" % len(self._body))
+        return b"" if request.method == b"HEAD" else self._body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,8 +20,8 @@ from bayeux.transports.polling import Polling
 from bayeux.web.resource import http_request
 
 _LINGER = 2.0
-"""Seconds for which a refused upload is still read and thrown away, so that the client, which is busy
-sending, comes to read the refusal rather than a reset connection."""
+"""Seconds for which a refused upload is still read and thrown away."""
+_REASONS = {400: b"Bad Request", 413: b"Content Too Large", 414: b"URI Too Long"}
 
 
 class BayeuxRequest(Request):
@@ -33,15 +34,30 @@ class BayeuxRequest(Request):
         """Refuse a body that announces itself as too large before any of it is read."""
         super().gotLength(length)
         if length is not None and length > self.channel.settings.max_body:
-            self.channel.refuse(self)
+            self.requestHeaders.removeHeader(b"Expect")  # or twisted.web would still ask for the body
+            self.channel.refuse(413, self)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body; refuse a chunked one as soon as it has become too large."""
         self._size += len(data)
         if self._size > self.channel.settings.max_body:
-            self.channel.refuse(self)
+            self.channel.refuse(413, self)
         else:
             super().handleContentChunk(data)
+
+    def process(self) -> None:
+        """Answer; whatever the resource, browsers are not to guess its type (G-30)."""
+        self.responseHeaders.setRawHeaders(b"X-Content-Type-Options", [b"nosniff"])
+        super().process()
+
+
+class _Stage(Enum):
+    """What a connection is waiting for."""
+
+    NOTHING = auto()
+    """A request is being answered, or none has begun: twisted.web's idle timeout is for that."""
+    HEADERS = auto()
+    BODY = auto()
 
 
 class BayeuxChannel(HTTPChannel):
@@ -52,40 +68,62 @@ class BayeuxChannel(HTTPChannel):
     settings: Settings
     transport: ITCPTransport
     _overdue: IDelayedCall | None = None
-    _stage = "headers"
+    _stage = _Stage.NOTHING
+    _timed = _Stage.NOTHING
     _refused = False
 
     def connectionMade(self) -> None:
         """Start the time for the first request."""
         self.settings = self.site.settings
         self.maxHeaders = self.settings.max_headers
-        self.totalHeadersSize = self.settings.max_header_bytes
+        self.totalHeadersSize = self.MAX_LENGTH = self.settings.max_header_bytes
         self.site.channels.add(self)
         super().connectionMade()
         self._allow(self.settings.header_timeout)
+        self._timed = _Stage.HEADERS
 
     def dataReceived(self, data: bytes) -> None:
-        """Parse; what is then incomplete gets its time, counted from its first byte."""
-        if self._refused:
-            return
-        before = self._stage
-        super().dataReceived(data)
-        if self._handlingRequest or self._refused:
-            return
-        if self._stage != before or self._overdue is None:
-            self._allow(getattr(self.settings, f"{self._stage.removesuffix('s')}_timeout"))
+        """Parse; what is then incomplete has its time, counted from its first byte."""
+        if not self._refused:
+            super().dataReceived(data)
+            self._watch()
+
+    def lineReceived(self, line: bytes) -> None:
+        """Note that a request has begun."""
+        if not self._refused:
+            self._stage = _Stage.HEADERS
+            super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header; twisted.web cannot convert a length of thousands of digits."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            self._respondToBadRequestAndDisconnect()
+            return False
 
     def allHeadersReceived(self) -> None:
         """Note that the body is next."""
-        self._stage = "body"
+        self._stage = _Stage.BODY
         super().allHeadersReceived()
 
     def allContentReceived(self) -> None:
         """Note that the request is complete."""
-        self._stage = "headers"
+        if self._refused:
+            return
+        self._stage = _Stage.NOTHING
         self._allow(None)
+        super().allContentReceived()
+
+    def requestDone(self, request: Request) -> None:
+        """Let the next request in, of which a part may have come already."""
+        super().requestDone(request)
         if not self._refused:
-            super().allContentReceived()
+            self._watch()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a request line or a header that is too long (G-4, G-20)."""
+        self.refuse(414 if self._stage is _Stage.NOTHING else 400)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Clean up."""
@@ -94,34 +132,71 @@ class BayeuxChannel(HTTPChannel):
         super().connectionLost(Failure(ConnectionDone()) if reason is None else reason)
         self.site.channel_lost()
 
-    def refuse(self, request: BayeuxRequest) -> None:
-        """Answer 413 in the middle of a request, stop reading it, and close."""
+    def loseConnection(self) -> None:
+        """Close, and cut it if the peer does not let itself be told so."""
+        super().loseConnection()
+        self._allow(self.timeOut)
+
+    def refuse(self, status: int, request: BayeuxRequest | None = None) -> None:
+        """Answer in the middle of a request, stop reading it, and close.
+
+        Who is still sending a body is heard out for a while, or would see a reset connection and not the
+        answer.
+        """
         if self._refused:
             return
         self._refused = True
-        reply = self.site.too_large(request)
-        head = [b"HTTP/1.1 413 Request Entity Too Large", b"Connection: close",
+        reply = self.site.refusal(status, request)
+        head = [b"HTTP/1.1 %d %b" % (reply.status, _REASONS[reply.status]), b"Connection: close",
                 b"Content-Length: %d" % len(reply.body),
                 *(b"%b: %b" % header for header in reply.headers)]
         self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + reply.body)
         self.setTimeout(None)
-        self._allow(_LINGER)
+        if status == 413:
+            self._allow(_LINGER)
+        else:
+            self.loseConnection()
 
-    def _allow(self, seconds: float | None) -> None:
-        """Let the connection be closed after so many seconds, instead of what was set before."""
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
-        if seconds is not None:
-            self._overdue = self.callLater(seconds, self._late)
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Refuse what is not HTTP; twisted.web calls this, and would go on reading."""
+        self.refuse(400)
+
+    def close(self) -> None:
+        """Close when what is being answered has been."""
+        if self._handlingRequest:
+            self.persistent = False
+        else:
+            self.loseConnection()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is still to be written."""
+        self._allow(None)
+        self.transport.abortConnection()
 
     def _late(self) -> None:
         self._overdue = None
         self.abort()
 
-    def abort(self) -> None:
-        """Cut the connection, whatever is still to be written."""
-        self.transport.abortConnection()
+    def _watch(self) -> None:
+        """Give what the connection is waiting for its time, unless it has it already."""
+        if self._refused:
+            return
+        stage = self._stage
+        if stage is _Stage.NOTHING and self._buffer and not self._handlingRequest:
+            stage = _Stage.HEADERS  # a part of the request line
+        if stage is not self._timed:
+            self._allow({_Stage.NOTHING: None, _Stage.HEADERS: self.settings.header_timeout,
+                         _Stage.BODY: self.settings.body_timeout}[stage])
+            self._timed = stage
+
+    def _allow(self, seconds: float | None) -> None:
+        """Let the connection be cut after so many seconds, instead of what was set before."""
+        self._timed = _Stage.NOTHING
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        if seconds is not None:
+            self._overdue = self.callLater(seconds, self._late)
 
 
 class BayeuxSite(Site):
@@ -138,7 +213,7 @@ class BayeuxSite(Site):
         super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False,
                          reactor=reactor, logPath=settings.access_log or None,
                          logFormatter=_log_line)
-        # Not twisted.web's proxy that may change over to HTTP/2, which has limits of its own.
+        # Not twisted.web's proxy that may change over to HTTP/2.
         self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
         self.settings = settings
         self.channels: set[BayeuxChannel] = set()
@@ -150,15 +225,19 @@ class BayeuxSite(Site):
         if self.logPath is not None:
             super().startFactory()
 
-    def too_large(self, request: BayeuxRequest) -> HTTPReply:
-        """Return the answer to a request whose body is too large."""
-        return self._polling.refuse(413, self._polling.cors(http_request(request, b"")))
+    def refusal(self, status: int, request: BayeuxRequest | None) -> HTTPReply:
+        """Return the answer to what is no request, or is one whose body is not read to its end."""
+        cors = () if request is None else self._polling.cors(http_request(request, b""))
+        return self._polling.refuse(status, cors)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
+        return [b"http/1.1"]
 
     def close(self) -> Deferred[None]:
         """Close every connection, once what it is being answered is written; fires when all are gone."""
         for channel in tuple(self.channels):
-            if not channel._handlingRequest:
-                channel.loseConnection()
+            channel.close()
         if not self.channels:
             return succeed(None)
         self._emptied = Deferred()

@@ -1,0 +1,74 @@
+"""The server under test, in a process of its own so that a test can pull its plug.
+
+    python server.py PORT LOG SETTINGS
+
+It serves Bayeux at ``/bayeux`` and this folder beside it, on 127.0.0.1, with the given settings (JSON).
+It appends to LOG one line of JSON for every answered Bayeux request and every session that ends, and
+prints one line when it listens.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from twisted.internet import endpoints, reactor
+from twisted.web import server, static
+
+from bayeux import BayeuxService, Session, Settings
+
+HERE = Path(__file__).resolve().parent
+
+
+class Log:
+    """Notes how sessions end."""
+
+    def __init__(self, path: str) -> None:
+        self.file = open(path, "a", buffering=1)  # noqa: SIM115
+
+    def write(self, **line: object) -> None:
+        self.file.write(json.dumps(line) + "\n")
+
+    def session_added(self, session: Session) -> None:
+        pass
+
+    def session_removed(self, session: Session, reason: str) -> None:
+        self.write(ended=reason)
+
+
+class LoggingSite(server.Site):
+    """A site that notes how each client really carries its messages."""
+
+    def __init__(self, root: static.File, notes: Log) -> None:
+        super().__init__(root)
+        self.notes = notes
+
+    def log(self, request: server.Request) -> None:
+        if not request.path.startswith(b"/bayeux") or request.path.endswith(b".js"):
+            return
+
+        def header(name: str) -> str:
+            return request.getHeader(name) or ""
+
+        self.notes.write(
+            method=request.method.decode(), type=header("content-type").partition(";")[0],
+            jsonp=b"jsonp" in request.args, upgrade=header("upgrade").lower(), accept=header("accept"),
+            origin=header("origin"), status=request.code,
+        )
+
+
+def main(port: str, path: str, settings: str) -> None:
+    bayeux = BayeuxService(Settings.of(json.loads(settings)))
+    notes = Log(path)
+    bayeux.hub.add_listener(notes)
+    root = static.File(str(HERE))
+    root.putChild(b"bayeux", bayeux.resource)
+    bayeux.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", bayeux.stopService)
+    endpoint = endpoints.TCP4ServerEndpoint(reactor, int(port), interface="127.0.0.1")
+    listening = endpoint.listen(LoggingSite(root, notes))
+    listening.addCallbacks(lambda _: print("listening", flush=True), lambda why: why.printTraceback())
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,162 @@
+"""The import rule of the house (DESIGN): lower never imports higher, and only the web knows the reactor."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+import bayeux
+
+LEVELS: list[set[str]] = [
+    {"_version", "errors"},
+    {"channels"},
+    {"settings"},
+    {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
+    {"session"},
+    {"policy", "sessions"},
+    {"exchange"},
+    {"hub"},
+    {"transports"},
+    {"transports.origins", "transports.cookies", "transports.forms"},
+    {"transports.polling"},
+    {"web"},
+    {"web.resource"},
+    {"web.site"},
+    {"service"},
+    {"server"},
+    {"tap"},
+]
+"""Every module of the package, lowest first; those of one level do not import each other."""
+
+LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
+WEB = LEVEL["web"]
+PACKAGE = Path(bayeux.__file__).parent
+DEMO = "demo"
+"""The demos are an application: they use what is public, and only the server that shows them knows them."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield the name of every module, without ``bayeux.``, and its file."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        if name and parts[0] != DEMO:
+            yield name, file
+
+
+SOURCES = {name: file.read_text(encoding="utf-8") for name, file in modules()}
+
+
+def imported(source: str, name: str, is_package: bool = False) -> Iterator[str]:
+    """Yield what a module imports, absolute and dotted, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = node.module or ""
+            if node.level:
+                here = ["bayeux", *name.split(".")]
+                base = here[:len(here) - node.level + is_package]
+                start = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def own(names: Iterable[str]) -> set[str]:
+    """Pick the imports of our own modules, as ``LEVEL`` names them; ``""`` is the package itself."""
+    found = set()
+    for name in names:
+        if name == "bayeux" or name.startswith("bayeux."):
+            parts = name.split(".")[1:]
+            while parts and ".".join(parts) not in LEVEL and parts != [DEMO]:
+                parts.pop()  # a name in the module
+            found.add(".".join(parts))
+    return found
+
+
+def violations(name: str, source: str, is_package: bool = False) -> set[str]:
+    """Return which of its imports a module may not have."""
+    names = list(imported(source, name, is_package))
+    allowed = {other for other, level in LEVEL.items() if level < LEVEL[name]}
+    if name == "server":
+        allowed.add(DEMO)
+    wrong = {f"bayeux.{other}" for other in own(names) - allowed}
+    if LEVEL[name] < WEB:
+        wrong.update(other for other in names if f"{other}.".startswith((
+            "twisted.web.", "twisted.internet.reactor.", "klein.", "treq.")))
+    return wrong
+
+
+def test_every_module_has_its_level() -> None:
+    assert set(SOURCES) == set(LEVEL)
+
+
+@pytest.mark.parametrize("name", sorted(LEVEL, key=lambda name: (LEVEL[name], name)))
+def test_a_module_imports_only_what_is_below_it(name: str) -> None:
+    is_package = (PACKAGE / name.replace(".", "/")).is_dir()
+    assert violations(name, SOURCES[name], is_package) == set()
+
+
+@pytest.mark.parametrize(("name", "source", "wrong"), [
+    ("channels", "from bayeux.settings import Settings", "bayeux.settings"),
+    ("channels", "from bayeux import settings", "bayeux.settings"),
+    ("channels", "import bayeux.settings", "bayeux.settings"),
+    ("channels", "import bayeux.settings as s", "bayeux.settings"),
+    ("channels", "from . import settings", "bayeux.settings"),
+    ("channels", "from .settings import Settings", "bayeux.settings"),
+    ("transports.forms", "from .polling import Polling", "bayeux.transports.polling"),
+    ("transports.forms", "from ..web import site", "bayeux.web.site"),
+    ("transports.forms", "from bayeux.transports.origins import Origins", "bayeux.transports.origins"),
+    ("hub", "from bayeux.hub import Hub", "bayeux.hub"),
+    ("hub", "from bayeux import BayeuxService", "bayeux."),
+    ("hub", "import bayeux", "bayeux."),
+    ("hub", "def f():\n    from bayeux.tap import Options", "bayeux.tap"),
+    ("hub", "if TYPE_CHECKING:\n    from bayeux.tap import Options", "bayeux.tap"),
+    ("hub", "from bayeux.demo import make_root", "bayeux.demo"),
+    ("hub", "from twisted.internet import reactor", "twisted.internet.reactor"),
+    ("hub", "import twisted.internet.reactor", "twisted.internet.reactor"),
+    ("hub", "from twisted.web.http import Request", "twisted.web.http.Request"),
+    ("hub", "from twisted import web", "twisted.web"),
+    ("hub", "import twisted.web", "twisted.web"),
+    ("transports.polling", "from klein import Klein", "klein.Klein"),
+])
+def test_a_forbidden_import_is_noticed(name: str, source: str, wrong: str) -> None:
+    assert violations(name, source) == {wrong}
+
+
+@pytest.mark.parametrize(("name", "source"), [
+    ("hub", "from bayeux.errors import BayeuxError"),
+    ("hub", "from bayeux import errors"),
+    ("hub", "from twisted.internet.interfaces import IReactorTime"),
+    ("hub", "from twisted.internet.task import deferLater"),
+    ("transports.forms", "from . import Headers"),
+    ("transports.forms", "from ..hub import Hub"),
+    ("web.resource", "from twisted.web.resource import Resource"),
+    ("service", "from twisted.internet import reactor"),
+    ("server", "from bayeux.demo import make_root"),
+])
+def test_any_other_import_is_let_through(name: str, source: str) -> None:
+    assert violations(name, source) == set()
+
+
+def test_the_public_names() -> None:
+    assert bayeux.__all__ == [
+        "BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings",
+        "SettingsError", "__version__"]
+
+
+def test_the_public_names_are_there() -> None:
+    assert [name for name in bayeux.__all__ if not hasattr(bayeux, name)] == []
+
+
+def test_the_demos_use_public_names_alone() -> None:
+    """Whoever copies a demo copies no private import."""
+    files = sorted((PACKAGE / DEMO).rglob("*.py"))
+    assert len(files) > 1
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bayeux":
+                assert node.module == "bayeux", file
+                assert {alias.name for alias in node.names} <= set(bayeux.__all__), file

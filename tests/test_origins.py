@@ -1,0 +1,187 @@
+"""origins.py: which pages may use the server (BAYEUX.md O-1 to O-8)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bayeux.settings import Settings
+from bayeux.transports import Headers, HTTPRequest
+from bayeux.transports.origins import Origins
+
+ELSEWHERE = "https://elsewhere.example"
+
+
+def request(secure: bool = False, host: str = "here.example", **headers: str) -> HTTPRequest:
+    """Make a request with these headers, ``_`` for ``-``."""
+    fields = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return HTTPRequest(b"POST", b"/bayeux", lambda name: fields.get(name, ""), b"", secure=secure)
+
+
+def check(settings: Settings, request: HTTPRequest, script: bool = False) -> Headers | None:
+    return Origins(settings).check(request, script)
+
+
+def cors_for(origin: bytes) -> dict[bytes, bytes]:
+    return {b"Access-Control-Allow-Origin": origin, b"Access-Control-Allow-Credentials": b"true",
+            b"Vary": b"Origin"}
+
+
+DEFAULTS = Settings()
+ALLOWING = Settings(allowed_origins=(ELSEWHERE, "http://third.example:8080"))
+PUBLIC = Settings(allowed_origins=("*",))
+
+
+# -- the server's own origin --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("secure", "host", "origin"), [
+    (False, "here.example", "http://here.example"), (True, "here.example", "https://here.example"),
+    (False, "here.example:8080", "http://here.example:8080"), (False, "Here.EXAMPLE", "http://here.example"),
+    (False, "127.0.0.1:8080", "http://127.0.0.1:8080"), (False, "[::1]:8080", "http://[::1]:8080")])
+def test_the_own_origin_is_welcome(secure: bool, host: str, origin: str) -> None:
+    """O-1."""
+    cors = check(DEFAULTS, request(secure, host, origin=origin))
+    assert dict(cors or ()) == cors_for(origin.encode())
+
+
+@pytest.mark.parametrize(("secure", "host", "origin"), [
+    (False, "here.example:80", "http://here.example"), (True, "here.example:443", "https://here.example")])
+def test_a_default_port_that_is_spelled_out_is_no_difference(secure: bool, host: str, origin: str) -> None:
+    """O-1: scheme, host and port are the same; proxies send ``Host: $host:$server_port``."""
+    assert check(DEFAULTS, request(secure, host, origin=origin)) is not None
+
+
+@pytest.mark.parametrize("origin", [
+    ELSEWHERE, "https://here.example", "http://here.example:8080", "http://www.here.example", "http://here.exampl",
+    "http://here.example.evil.example", "http://here.example/", "http://evil.example/http://here.example",
+    "here.example", "null", "*", "http://", "file://", "HTTP://HERE.EXAMPLE", "http://here.example, http://x"])
+def test_any_other_origin_is_refused(origin: str) -> None:
+    """O-1, O-4, O-5."""
+    assert check(DEFAULTS, request(origin=origin)) is None
+
+
+def test_a_public_url_is_the_own_origin() -> None:
+    """O-8: behind a proxy that speaks https to browsers."""
+    settings = Settings(public_url="https://www.example.org")
+    cors = check(settings, request(host="10.0.0.5:8080", origin="https://www.example.org"))
+    assert dict(cors or ()) == cors_for(b"https://www.example.org")
+
+
+def test_with_a_public_url_the_host_header_says_nothing() -> None:
+    """O-8."""
+    settings = Settings(public_url="https://www.example.org")
+    assert check(settings, request(host="evil.example", origin="http://evil.example")) is None
+
+
+@pytest.mark.parametrize("headers", [
+    {"x_forwarded_host": "elsewhere.example", "x_forwarded_proto": "https"},
+    {"forwarded": "host=elsewhere.example;proto=https"}, {"referer": "http://here.example/page"}])
+def test_headers_that_anybody_can_send_say_nothing(headers: dict[str, str]) -> None:
+    """O-5, O-8."""
+    assert check(DEFAULTS, request(origin=ELSEWHERE, **headers)) is None
+
+
+# -- others -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", [ELSEWHERE, "http://third.example:8080", "http://here.example"])
+def test_an_allowed_origin_is_welcome_and_told_so(origin: str) -> None:
+    """O-1, O-3: by its name, as ``*`` does not work with credentials."""
+    assert dict(check(ALLOWING, request(origin=origin)) or ()) == cors_for(origin.encode())
+
+
+@pytest.mark.parametrize("origin", [
+    "http://elsewhere.example", "https://elsewhere.example:8443", "https://www.elsewhere.example",
+    "http://third.example", "https://elsewhere.example.evil", "null"])
+def test_an_origin_is_allowed_exactly(origin: str) -> None:
+    """O-1, O-5."""
+    assert check(ALLOWING, request(origin=origin)) is None
+
+
+def test_a_public_server_welcomes_everybody_by_name() -> None:
+    """O-1, O-3."""
+    assert dict(check(PUBLIC, request(origin=ELSEWHERE)) or ()) == cors_for(ELSEWHERE.encode())
+
+
+def test_the_null_origin_is_welcome_where_it_is_listed() -> None:
+    """O-5."""
+    settings = Settings(allowed_origins=("null",))
+    assert dict(check(settings, request(origin="null")) or ()) == cors_for(b"null")
+
+
+def test_a_public_server_does_not_welcome_the_null_origin() -> None:
+    """O-5: "only if listed literally"."""
+    assert check(PUBLIC, request(origin="null")) is None
+
+
+# -- no origin ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [DEFAULTS, ALLOWING, PUBLIC])
+def test_a_program_that_sends_no_origin_is_welcome(settings: Settings) -> None:
+    """O-6: and gets no headers that are for browsers."""
+    assert check(settings, request()) == ()
+
+
+@pytest.mark.parametrize("settings", [Settings(require_origin=True),
+                                      Settings(require_origin=True, allowed_origins=("*",))])
+@pytest.mark.parametrize("script", [False, True])
+def test_an_origin_may_be_required(settings: Settings, script: bool) -> None:
+    """O-6."""
+    assert check(settings, request(), script) is None
+
+
+def test_a_required_origin_that_is_there_is_welcome() -> None:
+    """O-6."""
+    assert check(Settings(require_origin=True), request(origin="http://here.example")) is not None
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_a_browser_s_own_request_without_an_origin_is_welcome(site: str) -> None:
+    """O-6: browsers send none with a GET to their own site."""
+    assert check(DEFAULTS, request(sec_fetch_site=site), script=True) == ()
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("settings", [DEFAULTS, ALLOWING, PUBLIC])
+def test_another_site_s_request_without_an_origin_is_refused(settings: Settings, site: str) -> None:
+    """O-6."""
+    assert check(settings, request(sec_fetch_site=site)) is None
+
+
+@pytest.mark.parametrize(("settings", "welcome"), [(DEFAULTS, False), (ALLOWING, True), (PUBLIC, True)])
+def test_another_site_s_script_is_welcome_where_any_other_site_is(settings: Settings, welcome: bool) -> None:
+    """O-6: a JSONP request has no origin."""
+    assert (check(settings, request(sec_fetch_site="cross-site"), script=True) == ()) is welcome
+
+
+def test_a_script_of_a_named_origin_is_judged_by_that() -> None:
+    """O-4."""
+    assert check(ALLOWING, request(origin="https://evil.example"), script=True) is None
+
+
+# -- preflight ----------------------------------------------------------------------------------
+
+
+def preflight(settings: Settings) -> dict[bytes, bytes]:
+    origins = Origins(settings)
+    cors = origins.check(request(origin=ELSEWHERE))
+    assert cors is not None
+    return dict(origins.preflight(cors))
+
+
+def test_a_preflight_says_what_is_allowed() -> None:
+    """O-2."""
+    assert preflight(ALLOWING) == {
+        **cors_for(ELSEWHERE.encode()),
+        b"Access-Control-Allow-Methods": b"POST, GET, OPTIONS",
+        b"Access-Control-Allow-Headers": b"Accept, Authorization, Content-Type, Pragma, X-Requested-With",
+        b"Access-Control-Max-Age": b"86400",
+    }
+
+
+def test_a_preflight_allows_the_headers_that_are_configured() -> None:
+    """O-2."""
+    settings = Settings(allowed_origins=(ELSEWHERE,), allowed_headers=("X-Token", "X-Tenant"))
+    allowed = preflight(settings)[b"Access-Control-Allow-Headers"]
+    assert allowed.endswith(b", X-Requested-With, X-Token, X-Tenant")

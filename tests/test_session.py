@@ -1,0 +1,366 @@
+"""session.py: one client's state, queue and held connect (BAYEUX.md section 17, I-1, K-12, Q-7)."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from bayeux.messages import Event
+from bayeux.session import TRANSITIONS, IllegalTransition, Link, Outcome, Release, Session, State, new_id
+
+LINK = Link("long-polling")
+PLENTY = 1_000_000
+
+
+class FakeOwner:
+    """Keeps a session, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.delivered: list[tuple[Session, Event]] = []
+        self.removed: list[tuple[Session, str, Release]] = []
+
+    def deliver(self, session: Session, event: Event) -> None:
+        self.delivered.append((session, event))
+
+    def remove(self, session: Session, reason: str, why: Release) -> None:
+        self.removed.append((session, reason, why))
+
+
+@pytest.fixture
+def owner() -> FakeOwner:
+    return FakeOwner()
+
+
+@pytest.fixture
+def session(owner: FakeOwner) -> Session:
+    return Session(owner)
+
+
+def in_state(state: State) -> Session:
+    session = Session(FakeOwner())
+    session.state = state
+    return session
+
+
+def event(name: str = "a", size: int | None = None, lazy: float | None = None) -> Event:
+    """Make an event, of so many bytes when it is encoded."""
+    made = Event(f"/{name}", b'""', lazy)
+    if size is not None:
+        made = Event(f"/{name}", b'"%b"' % (b"x" * (size - len(made.json))), lazy)
+        assert len(made.json) == size
+    return made
+
+
+def queued(session: Session) -> list[str]:
+    return [event.channel[1:] for event in session.queue]
+
+
+# -- the life cycle -----------------------------------------------------------------------------
+
+LEGAL = {
+    (State.HANDSHAKEN, State.CONNECTED), (State.HANDSHAKEN, State.REMOVED),
+    (State.CONNECTED, State.CONNECTED), (State.CONNECTED, State.HELD), (State.CONNECTED, State.REMOVED),
+    (State.HELD, State.CONNECTED), (State.HELD, State.REMOVED),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), sorted(LEGAL, key=str))
+def test_a_step_of_the_life_cycle(before: State, after: State) -> None:
+    """Section 17."""
+    session = in_state(before)
+    session.become(after)
+    assert session.state is after
+
+
+@pytest.mark.parametrize(("before", "after"), [step for step in product(State, State) if step not in LEGAL])
+def test_any_other_step_is_a_bug(before: State, after: State) -> None:
+    """Section 17; K-6: a first connect is not held; X-5: nothing comes back."""
+    session = in_state(before)
+    with pytest.raises(IllegalTransition, match=f"{before.name} to {after.name}"):
+        session.become(after)
+    assert session.state is before
+
+
+def test_every_state_has_its_row_in_the_table() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+def test_a_session_begins_with_its_handshake(session: Session) -> None:
+    """K-6, H-17."""
+    assert session.state is State.HANDSHAKEN
+    assert session.alive
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_session_is_alive_until_it_is_removed(state: State) -> None:
+    """X-5."""
+    assert in_state(state).alive == (state is not State.REMOVED)
+
+
+# -- the held connect ---------------------------------------------------------------------------
+
+
+def test_a_parked_connect_waits() -> None:
+    """K-7."""
+    session = in_state(State.CONNECTED)
+    parked = session.park(LINK)
+    assert isinstance(parked, Deferred)
+    assert not parked.called
+    assert session.state is State.HELD
+    assert session.link is LINK
+
+
+@pytest.mark.parametrize("state", [State.CONNECTED, State.REMOVED])
+def test_an_unparked_connect_is_handed_over_once_and_still_silent(state: State) -> None:
+    """K-12, K-14: whoever unparks it answers it, after the change of state."""
+    session = in_state(State.CONNECTED)
+    parked = session.park(LINK)
+    assert session.unpark(state) is parked
+    assert not parked.called
+    assert session.state is state
+    assert session.link is None
+
+
+def test_unparking_where_nothing_is_held_hands_over_nothing(session: Session) -> None:
+    assert session.unpark(State.REMOVED) is None
+
+
+def test_a_connect_can_be_held_again_after_one_was_answered() -> None:
+    """K-12."""
+    session = in_state(State.CONNECTED)
+    first = session.park(LINK)
+    session.unpark(State.CONNECTED)
+    second = session.park(LINK)
+    assert second is not first
+    assert session.unpark(State.CONNECTED) is second
+
+
+@pytest.mark.parametrize("state", [State.HANDSHAKEN, State.HELD, State.REMOVED])
+def test_a_connect_cannot_be_held_in_any_other_state(state: State) -> None:
+    """K-6; K-12: at most one is held; X-5."""
+    session = in_state(state)
+    with pytest.raises(IllegalTransition):
+        session.park(LINK)
+    assert session.link is None
+
+
+# -- the queue ----------------------------------------------------------------------------------
+
+POLICIES = ["disconnect", "drop_oldest", "drop_newest"]
+
+
+@pytest.mark.parametrize("overflow", POLICIES)
+def test_events_are_queued_in_order_up_to_the_limit(session: Session, overflow: str) -> None:
+    """D-9, Q-7."""
+    assert [session.put(event(name), 3, PLENTY, overflow) for name in "abc"] == [Outcome.ACCEPTED] * 3
+    assert queued(session) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("overflow", POLICIES)
+def test_bytes_are_counted_up_to_the_limit(session: Session, overflow: str) -> None:
+    """Q-7."""
+    assert session.put(event("a", 60), 9, 100, overflow) is Outcome.ACCEPTED
+    assert session.put(event("b", 40), 9, 100, overflow) is Outcome.ACCEPTED
+    assert session.queue_bytes == 100
+
+
+def test_a_full_queue_overflows(session: Session) -> None:
+    """Q-7, by default."""
+    for name in "ab":
+        session.put(event(name), 2, PLENTY, "disconnect")
+    assert session.put(event("c"), 2, PLENTY, "disconnect") is Outcome.OVERFLOWED
+    assert queued(session) == ["a", "b"]
+
+
+def test_a_queue_with_too_many_bytes_overflows(session: Session) -> None:
+    """Q-7."""
+    session.put(event("a", 60), 9, 100, "disconnect")
+    assert session.put(event("b", 41), 9, 100, "disconnect") is Outcome.OVERFLOWED
+    assert session.queue_bytes == 60
+
+
+def test_a_full_queue_may_drop_what_comes(session: Session) -> None:
+    """Q-7, ``drop_newest``."""
+    for name in "ab":
+        session.put(event(name, 30), 2, PLENTY, "drop_newest")
+    assert session.put(event("c"), 2, PLENTY, "drop_newest") is Outcome.DROPPED
+    assert queued(session) == ["a", "b"]
+    assert session.queue_bytes == 60
+
+
+def test_a_full_queue_may_drop_what_is_oldest(session: Session) -> None:
+    """Q-7, ``drop_oldest``."""
+    for name in "ab":
+        session.put(event(name, 30), 2, PLENTY, "drop_oldest")
+    assert session.put(event("c", 40), 2, PLENTY, "drop_oldest") is Outcome.DROPPED
+    assert queued(session) == ["b", "c"]
+    assert session.queue_bytes == 70
+
+
+def test_a_large_event_drops_as_many_as_it_needs(session: Session) -> None:
+    """Q-7, ``drop_oldest``."""
+    for name in "abc":
+        session.put(event(name, 30), 9, 100, "drop_oldest")
+    session.put(event("d", 70), 9, 100, "drop_oldest")
+    assert queued(session) == ["c", "d"]
+    assert session.queue_bytes == 100
+
+
+@pytest.mark.parametrize("overflow", POLICIES)
+def test_an_empty_queue_takes_an_event_of_any_size(session: Session, overflow: str) -> None:
+    """Q-7: an event that was published can be delivered, however small the limit."""
+    assert session.put(event("a", 200), 1, 100, overflow) is Outcome.ACCEPTED
+    assert queued(session) == ["a"]
+
+
+def test_a_giant_takes_the_place_of_everything(session: Session) -> None:
+    """Q-7, ``drop_oldest``."""
+    session.put(event("a", 30), 9, 100, "drop_oldest")
+    session.put(event("b", 200), 9, 100, "drop_oldest")
+    assert queued(session) == ["b"]
+    assert session.queue_bytes == 200
+
+
+def test_fitting_changes_nothing(session: Session) -> None:
+    session.put(event("a", 60), 2, 100, "disconnect")
+    assert session.fits(event("b", 40), 2, 100)
+    assert not session.fits(event("b", 41), 2, 100)
+    assert not session.fits(event("b", 40), 1, 100)
+    assert queued(session) == ["a"]
+
+
+@given(st.lists(st.integers(36, 80)), st.integers(1, 4), st.integers(40, 150), st.sampled_from(POLICIES))
+def test_a_queue_is_bounded_whatever_comes(
+        sizes: list[int], most: int, most_bytes: int, overflow: str) -> None:
+    """Q-7: of events that are each within the limit, none more than the limits are kept."""
+    session = Session(FakeOwner())
+    kept: list[Event] = []
+    for size in sizes:
+        new = event("a", size)
+        outcome = session.put(new, most, most_bytes, overflow)
+        if outcome is Outcome.ACCEPTED or overflow == "drop_oldest":
+            kept.append(new)
+        assert len(session.queue) <= most
+        assert session.queue_bytes == sum(len(event.json) for event in session.queue)
+        assert session.queue_bytes <= most_bytes or len(session.queue) == 1
+    assert session.queue == kept[len(kept) - len(session.queue):]
+
+
+def test_taking_empties_the_queue(session: Session) -> None:
+    """D-13."""
+    for name in "ab":
+        session.put(event(name), 9, PLENTY, "disconnect")
+    assert [event.channel for event in session.take()] == ["/a", "/b"]
+    assert session.queue == []
+    assert session.queue_bytes == 0
+
+
+def test_nothing_is_taken_twice(session: Session) -> None:
+    """D-13."""
+    session.put(event(), 9, PLENTY, "disconnect")
+    taken = session.take()
+    assert session.take() == []
+    assert len(taken) == 1
+
+
+def test_what_is_put_later_is_not_in_what_was_taken(session: Session) -> None:
+    """D-13."""
+    taken = session.take()
+    session.put(event(), 9, PLENTY, "disconnect")
+    assert taken == []
+
+
+def test_taking_ends_the_waiting_of_lazy_events(session: Session) -> None:
+    """D-12."""
+    session.lazy_until = 5.0
+    session.take()
+    assert session.lazy_until is None
+
+
+@pytest.mark.parametrize(("waits", "urgent"), [
+    ([], False), ([2.0], False), ([2.0, 5.0], False), ([None], True), ([2.0, None, 5.0], True)])
+def test_events_that_are_not_lazy_are_urgent(
+        session: Session, waits: list[float | None], urgent: bool) -> None:
+    """D-12, K-9."""
+    for lazy in waits:
+        session.put(event(lazy=lazy), 9, PLENTY, "disconnect")
+    assert session.urgent is urgent
+
+
+# -- ids ----------------------------------------------------------------------------------------
+
+
+def test_an_id_is_letters_and_digits() -> None:
+    """I-1."""
+    assert all(re.fullmatch("[A-Za-z0-9]{27}", new_id()) for _ in range(100))
+
+
+def test_an_id_holds_160_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I-1: from the operating system's generator, and no two numbers make the same id."""
+    asked = []
+    made = []
+    for number in (0, 1, 61, 62, 2**159, 2**160 - 1):
+        monkeypatch.setattr("secrets.randbits", lambda bits, number=number: asked.append(bits) or number)
+        made.append(new_id())
+    assert asked == [160] * 6
+    alphabet = made[0][0]
+    assert made[0] == alphabet * 27
+    assert len(set(made)) == 6
+
+
+def test_ids_do_not_repeat() -> None:
+    """I-2."""
+    assert len({new_id() for _ in range(2000)}) == 2000
+
+
+def test_each_session_has_an_id_of_its_own(owner: FakeOwner) -> None:
+    """I-2."""
+    assert Session(owner).id != Session(owner).id
+
+
+def test_a_session_can_be_logged(session: Session) -> None:
+    """G-33, I-4: without its whole id."""
+    assert session.id not in repr(session)
+    assert "HANDSHAKEN" in repr(session)
+
+
+# -- for applications ---------------------------------------------------------------------------
+
+
+def test_an_application_can_deliver_to_one_session(session: Session, owner: FakeOwner) -> None:
+    """V-2."""
+    session.deliver("/private", {"a": 1})
+    [(receiver, delivered)] = owner.delivered
+    assert receiver is session
+    assert delivered.json == b'{"channel":"/private","data":{"a":1}}'
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800"])
+def test_what_json_cannot_hold_is_not_delivered(session: Session, owner: FakeOwner, value: object) -> None:
+    """M-8."""
+    with pytest.raises((TypeError, ValueError)):
+        session.deliver("/private", value)
+    assert owner.delivered == []
+
+
+def test_an_application_can_end_a_session(session: Session, owner: FakeOwner) -> None:
+    """X-6."""
+    session.disconnect()
+    assert owner.removed == [(session, "kicked", Release.KICKED)]
+
+
+def test_a_session_can_be_a_key(session: Session, owner: FakeOwner) -> None:
+    assert {session: 1}.get(session) == 1
+    assert Session(owner) not in {session: 1}
+
+
+def test_a_link_is_by_default_that_of_a_program() -> None:
+    """B-7, K-15: no browser, no headers, several replies at a time."""
+    assert LINK.header("user-agent") == ""
+    assert LINK.browser_id is None
+    assert not LINK.serial

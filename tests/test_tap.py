@@ -1,0 +1,331 @@
+"""The command ``twistd bayeux``: what its options mean, and the real command in a process of its own."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from bayeux import Settings
+from bayeux.server import BayeuxServer
+from bayeux.tap import Options, makeService
+from tests.test_resource import HANDSHAKE, publish
+from tests.test_service import ask, hold, read
+
+
+def settings_of(*arguments):
+    options = Options()
+    options.parseOptions(arguments)
+    return options.settings
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return what writes a settings file and gives its path."""
+    def write(text):
+        path = tmp_path / "bayeux.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+# -- options --------------------------------------------------------------------------------------
+
+
+def test_without_options_all_is_as_by_default():
+    assert settings_of() == Settings()
+
+
+@pytest.mark.parametrize("arguments, name, value", [
+    (["--listen", "tcp:1", "--listen", "tcp:2"], "listen", ("tcp:1", "tcp:2")),
+    (["--mount", "/cometd", "--mount=/faye"], "mounts", ("/cometd", "/faye")),
+    (["--allow-origin", "http://a", "--allow-origin", "null"], "allowed_origins", ("http://a", "null")),
+    (["--set", "timeout=25"], "timeout", 25.0),
+    (["--set", "timeout = 0.5"], "timeout", 0.5),
+    (["--set", "legacy_clients=false"], "legacy_clients", False),
+    (["--set", "max_sessions_per_browser=-1"], "max_sessions_per_browser", -1),
+    (["--set", "overflow=drop_oldest"], "overflow", "drop_oldest"),
+    (["--set", 'overflow="drop_oldest"'], "overflow", "drop_oldest"),
+    (["--set", "public_url=https://example.org"], "public_url", "https://example.org"),
+    (["--set", 'connection_types=["long-polling"]'], "connection_types", ("long-polling",)),
+    (["--set", 'lazy_channels={"/stats/**" = 2}'], "lazy_channels", {"/stats/**": 2.0}),
+    (["--set", "cookie_name=a", "--set", "cookie_name=b"], "cookie_name", "b"),
+])
+def test_an_option_is_a_setting(arguments, name, value):
+    assert getattr(settings_of(*arguments), name) == value
+
+
+def test_the_access_log_is_a_setting(tmp_path):
+    path = str(tmp_path / "access.log")
+    assert settings_of("--access-log", path).access_log == path
+
+
+def test_a_file_holds_settings(file):
+    path = file('timeout = 25\nmounts = ["/cometd"]\n[lazy_channels]\n"/a/*" = 1.0\n')
+    settings = settings_of("--config", path)
+    assert settings == Settings(timeout=25.0, mounts=("/cometd",), lazy_channels={"/a/*": 1.0})
+
+
+def test_what_is_assigned_wins_over_the_file_and_an_option_over_both(file):
+    path = file('timeout = 1\ninterval = 1\nmounts = ["/file"]\nlisten = ["tcp:1"]')
+    settings = settings_of("--mount", "/option", "--set", 'mounts=["/set"]', "--set", "timeout=2", "-c", path)
+    assert (settings.timeout, settings.interval) == (2.0, 1.0)
+    assert (settings.mounts, settings.listen) == (("/option",), ("tcp:1",))
+
+
+@pytest.mark.parametrize("arguments, mounts", [
+    ([], ("/bayeux",)), (["--mount", "/faye"], ("/faye", "/bayeux")), (["--mount", "/bayeux"], ("/bayeux",)),
+])
+def test_the_demos_find_the_server_where_they_expect_it(arguments, mounts):
+    assert settings_of("--demo", *arguments).mounts == mounts
+
+
+WRONG = {
+    "an unknown option": (["--nonsense"], "option --nonsense not recognized"),
+    "an option without its value": (["--listen"], "option --listen requires argument"),
+    "an argument": (["nonsense"], "Wrong number of arguments"),
+    "a wrong value": (["--set", "timeout=soon"], "timeout = 'soon'"),
+    "a value out of bounds": (["--set", "timeout=-1"], "timeout = -1"),
+    "a value that is no choice": (["--set", "overflow=explode"], "overflow = 'explode'"),
+    "no value": (["--set", "timeout"], "--set: 'timeout' must look like NAME=VALUE"),
+    "an unknown setting": (["--set", "tiemout=1"], "there is no setting 'tiemout'; did you mean 'timeout'?"),
+    "a missing file": (["--config", "missing.toml"], "missing.toml: No such file or directory"),
+    "a file that is no TOML": (["--config", "bad.toml"], "bad.toml: "),
+    "a file that is no text": (["--config", "binary.toml"], "binary.toml: "),
+    "an unknown setting in a file": (["--config", "unknown.toml"], "there is no setting 'nonsense'"),
+    "an access log that cannot be written": (
+        ["--access-log", "missing/access.log"], "access_log: missing/access.log: No such file or directory"),
+    "an access log that is a folder": (["--access-log", "."], "access_log: .: Is a directory"),
+    "an unknown kind of endpoint": (["--listen", "nonsense"], "listen: 'nonsense' is no endpoint"),
+    "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),
+    "a mount that is no path": (["--mount", "bayeux"], "mounts: 'bayeux' must look like /bayeux"),
+    "a mount that is everything": (["--mount", "/"], "mounts: '/' must look like /bayeux"),
+    "an origin without a scheme": (["--allow-origin", "example.org"], "'example.org' must look like https://"),
+    "an origin with a path": (["--allow-origin", "http://a/b"], "'http://a/b' must look like https://"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Be in a folder with some files that are wrong."""
+    (tmp_path / "bad.toml").write_text("timeout = = 1")
+    (tmp_path / "binary.toml").write_bytes(b'cookie_name = "\xff"')
+    (tmp_path / "unknown.toml").write_text("nonsense = 1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments, complaint", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_ends_the_command_with_one_line(folder, arguments, complaint):
+    with pytest.raises(SystemExit) as caught:
+        options = Options()
+        options.parseOptions(arguments)
+        makeService(options)
+    text = caught.value.code
+    assert text.startswith("twistd bayeux: ")
+    assert complaint in text
+    assert "\n" not in text
+
+
+def test_a_service_is_made_of_the_options():
+    options = Options()
+    options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1", "--set", "timeout=7"])
+    service = makeService(options)
+    assert isinstance(service, BayeuxServer)
+    assert service.settings.timeout == 7
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+TWISTD = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "bayeux"]
+ANY = ["--listen", "tcp:0:interface=127.0.0.1"]
+
+
+class Command:
+    """The command, running."""
+
+    def __init__(self, folder, *arguments):
+        self.process = subprocess.Popen([*TWISTD, *arguments], cwd=folder, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._patience = threading.Timer(40, self.process.kill)
+        self._patience.start()
+
+    def ports(self, count=1):
+        """Wait until it listens on so many ports; return them and the lines that say so."""
+        lines = []
+        for line in self.process.stdout:
+            lines += re.findall(r"Bayeux is served on http://127\.0\.0\.1:\d+ at .*", line)
+            if len(lines) == count:
+                break
+        return [int(re.search(r":(\d+) at", line)[1]) for line in lines], lines
+
+    def end(self):
+        """Wait until it has ended; return its status, what it wrote, and its errors."""
+        output, errors = self.process.communicate()
+        return self.process.returncode, output, errors
+
+    def kill(self):
+        self._patience.cancel()
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def run(folder):
+    """Return what runs the command; it is ended after the test."""
+    commands = []
+
+    def run(*arguments):
+        commands.append(Command(folder, *arguments))
+        return commands[-1]
+
+    yield run
+    for command in commands:
+        command.kill()
+
+
+def assert_one_clear_line(command, complaint):
+    status, output, errors = command.end()
+    assert "Traceback" not in output + errors
+    assert status not in (0, None)
+    (line,) = errors.splitlines()
+    assert complaint in line
+
+
+@pytest.mark.parametrize("wrong", [
+    "an unknown option", "a wrong value", "an unknown setting", "a missing file", "a file that is no TOML",
+    "an access log that cannot be written", "an unknown kind of endpoint", "a mount that is no path",
+    "an origin without a scheme",
+])
+def test_the_real_command_says_what_is_wrong_in_one_line(run, wrong):
+    """On stderr, with a status that is not 0 and no traceback."""
+    arguments, complaint = WRONG[wrong]
+    assert_one_clear_line(run(*arguments), complaint)
+
+
+def test_a_busy_port_is_told_in_one_line(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        assert_one_clear_line(run("--listen", endpoint),
+                              f"cannot listen on {endpoint}: Address already in use")
+
+
+def test_an_endpoint_that_cannot_be_had_is_told_in_one_line(run):
+    """Also after another that can be."""
+    wrong = {
+        "tcp:99999": "bind(): port must be 0-65535",
+        "tcp:0:interface=203.0.113.1": "Cannot assign requested address",
+        "unix:missing/socket": "No such file or directory",
+    }
+    commands = [(run(*ANY, "--listen", endpoint), endpoint) for endpoint in wrong]
+    for command, endpoint in commands:
+        assert_one_clear_line(command, f"cannot listen on {endpoint}: {wrong[endpoint]}")
+
+
+def test_a_busy_port_ends_the_command_without_a_traceback(run):
+    """Wherever its line is written."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        status, output, errors = run("--listen", endpoint).end()
+    assert status not in (0, None)
+    assert (output + errors).count(f"cannot listen on {endpoint}: Address already in use") == 1
+    assert "Traceback" not in output + errors
+
+
+def test_help_says_what_there_is(run):
+    status, output, errors = run("--help").end()
+    assert (status, errors) == (0, "")
+    for option in ("listen=", "mount=", "config=", "set=", "allow-origin=", "access-log=", "demo"):
+        assert f" --{option} " in output
+    assert output.startswith("Usage: twistd [options] bayeux [options]\n")
+
+
+def test_it_serves_on_every_endpoint_under_every_mount(run):
+    """One line each says where."""
+    command = run(*ANY, "--listen", ANY[1] + ":backlog=99", "--mount", "/bayeux", "--mount", "/faye")
+    ports, lines = command.ports(2)
+    assert len(set(ports)) == 2
+    assert all(line.endswith(" at /bayeux /faye") for line in lines)
+    for port in ports:
+        for path in ("/bayeux", "/faye/"):
+            assert read(ask(port, HANDSHAKE, path=path))[0]["successful"] is True
+
+
+def test_it_takes_its_settings_from_a_file_and_from_the_command_line(run, file):
+    path = file('timeout = 1\ninterval = 2\nlisten = ["nonsense"]')
+    (port,), _ = run(*ANY, "--config", path, "--set", "interval=3").ports()
+    (reply,) = read(ask(port, HANDSHAKE))
+    assert reply["advice"] == {"reconnect": "retry", "interval": 3_000, "timeout": 1_000}
+
+
+def test_it_raises_its_limit_of_open_files(run):
+    """Each client needs one."""
+    command = run(*ANY)
+    command.ports()
+    limits = Path(f"/proc/{command.process.pid}/limits").read_text()
+    soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
+    assert soft == hard
+
+
+def test_the_access_log_names_no_message(run, folder):
+    """G-33."""
+    command = run(*ANY, "--access-log", "access.log")
+    (port,), _ = command.ports()
+    client = read(ask(port, HANDSHAKE))[0]["clientId"]
+    message = json.dumps(publish(client, "secret")).replace(" ", "")
+    read_script(port, f"/bayeux?jsonp=cb&message={message}".replace('"', "%22"))
+    command.process.terminate()
+    command.end()
+    lines = (folder / "access.log").read_text()
+    assert '"GET /bayeux HTTP/1.1" 200 ' in lines
+    assert client not in lines
+    assert "secret" not in lines
+
+
+def read_script(port, path):
+    connection = ask(port, method="GET", path=path)
+    assert connection.getresponse().read().startswith(b"/**/cb([")
+    connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_waits_is_answered_when_it_is_ended(run, number):
+    """Q-10: promptly, all of them, and they are told to come back at different times."""
+    command = run(*ANY)
+    (port,), _ = command.ports()
+    held = hold(port, 30)
+    command.process.send_signal(number)
+    replies = [read(connection)[0] for connection in held]
+    assert {reply["error"] for reply in replies} == {"503::Server too busy"}
+    assert {reply["advice"]["reconnect"] for reply in replies} == {"handshake"}
+    assert len({reply["advice"]["interval"] for reply in replies}) > 1
+    status, output, errors = command.end()
+    assert status in (0, -number)  # twistd ends itself by the signal that it was sent
+    assert errors == ""
+    assert "Traceback" not in output
+    assert "still open" not in output
+
+
+def test_who_never_reads_does_not_keep_it_from_ending(run):
+    """Q-10: within shutdown_timeout."""
+    command = run(*ANY, "--set", "shutdown_timeout=0.2")
+    (port,), _ = command.ports()
+    with socket.create_connection(("127.0.0.1", port)) as deaf:
+        deaf.sendall(b"GET /bayeux/client.js HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)  # more than is buffered
+        read(ask(port, HANDSHAKE))
+        command.process.terminate()
+        status, output, errors = command.end()
+    assert status in (0, -signal.SIGTERM)
+    assert "1 connections were still open" in output
+    assert "Traceback" not in output + errors
