@@ -19,13 +19,26 @@ def is_later(result: object) -> bool:
 def deferred(result: Awaitable[T]) -> Deferred[T]:
     """Make a Deferred of a result that has to be waited for.
 
-    A Deferred of the application's is left to it: it may have given the same one to others.
+    A Deferred of the application's keeps its value: it may have given the same one to others.
     """
+    if isinstance(result, Deferred):
+        return _copy(result)
 
     async def wait() -> T:
         return await result
 
     return Deferred.fromCoroutine(result if isinstance(result, Coroutine) else wait())
+
+
+def _copy(original: Deferred[T]) -> Deferred[T]:
+    copy: Deferred[T] = Deferred()
+
+    def succeeded(value: T) -> T:
+        copy.callback(value)
+        return value
+
+    original.addCallbacks(succeeded, copy.errback)
+    return copy
 
 
 def then(result: Any, proceed: Callable[[Any], T | Deferred[T]]) -> T | Deferred[T]:

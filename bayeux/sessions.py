@@ -66,6 +66,11 @@ class Sessions:
                     or self.held_by_browser or self._deadlines)
 
     @property
+    def pending_deadlines(self) -> int:
+        """How many entries the list of deadlines has, those included that have become void."""
+        return len(self._deadlines)
+
+    @property
     def channels(self) -> int:
         """How many channels and patterns have a subscriber (Q-11)."""
         return len(self._registry)

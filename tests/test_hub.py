@@ -9,8 +9,9 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from bayeux import BayeuxError, Hub, Link, Policy, Session, Settings
+from bayeux import BayeuxError, Hub, Link, ListenOnly, Policy, Session, Settings
 from bayeux.errors import Denied, InvalidChannel
+from bayeux.messages import decode
 from bayeux.session import Release
 from tests.client import Client, World
 
@@ -554,7 +555,8 @@ class TestSubscribe:
     def test_effective_within_the_batch(self) -> None:
         """S-7, D-8: `[subscribe, publish]` delivers, after the replies."""
         client = World().client()
-        messages = client.ask(client.message("/meta/subscribe", subscription="/a"), client.message("/a", data=1))
+        messages = client.ask(client.message("/meta/subscribe", subscription="/a"),
+                              client.message("/a", data=1))
         assert [("data" in m, m["channel"]) for m in messages] == [
             (False, "/meta/subscribe"), (False, "/a"), (True, "/a")]
 
@@ -899,7 +901,7 @@ class TestService:
     def test_answer_for_a_client_that_left(self) -> None:
         """V-4: comes to nothing."""
         later: Deferred[str] = Deferred()
-        world, client = self.world(lambda session, data: later)
+        _, client = self.world(lambda session, data: later)
         carrier = client.send(client.message("/service/echo", data=1))
         client.ask(client.message("/meta/disconnect"))
         later.callback("too late")
@@ -1407,3 +1409,211 @@ class TestLocal:
         """G-33, I-4."""
         client = World().client()
         assert client.id not in repr(client.session)
+
+
+class TestReentrancy:
+    """Answering one request may let the next one in, before the hub has come to an end with the first."""
+
+    def test_superseding_lets_another_connect_in(self) -> None:
+        """K-12: the last to come is held, everybody else is answered, and nobody is counted twice (B-6)."""
+        world = World(max_sessions_per_browser=1)
+        client = world.client(browser="b")
+        client.subscribe("/a")
+        first = client.connect()
+        pipelined: list[Any] = []
+        assert first.exchange.parked is not None
+        first.exchange.parked.addCallback(lambda why: pipelined.append(client.connect()))
+        second = client.connect()
+        assert first.released is second.released is Release.SUPERSEDED
+        assert pipelined[0].held
+        assert world.hub.sessions.held_by_browser == {"b": 1}
+        world.hub.publish("/a", 1)
+        world.turn()
+        assert events(pipelined[0].messages) == [1]
+        assert world.hub.sessions.held_by_browser == {}
+
+    def test_loss_of_a_superseded_connect_leaves_the_newer_one(self) -> None:
+        """K-12, N-4: also when the loss comes after all else."""
+        world = World()
+        client = world.client()
+        older, newer = client.connect(), client.connect()
+        older.exchange.lost()
+        older.exchange.make_way()
+        assert newer.held
+
+    def test_superseding_lets_a_disconnect_in(self) -> None:
+        """X-3: the newer connect is answered, nothing is left."""
+        world = World()
+        client = world.client()
+        first = client.connect()
+        assert first.exchange.parked is not None
+        first.exchange.parked.addCallback(lambda why: client.ask(client.message("/meta/disconnect")))
+        second = client.connect()
+        assert second.messages is not None
+        assert second.messages[0]["advice"]["reconnect"] == "none"
+        world.clock.advance(60)
+        assert world.hub.sessions.is_idle()
+
+    def test_order_when_a_listener_publishes(self) -> None:
+        """D-9: what is published because of an event comes after it, for everybody."""
+        world = World(max_queue=1)
+        full, other = world.client(), world.client()
+        full.subscribe("/a")
+        other.subscribe("/**")
+
+        class Gossip:
+            def session_added(self, session: Session) -> None:
+                pass
+
+            def session_removed(self, session: Session, reason: str) -> None:
+                world.hub.publish("/gone", reason)
+
+        other.connect()
+        world.hub.publish("/a", 1)
+        world.turn()
+        world.hub.add_listener(Gossip())
+        carrier = other.connect()
+        world.hub.publish("/a", 2)
+        assert not full.session.alive
+        assert events(carrier.messages) == [2]
+        assert events(other.ask(other.connect_message())) == ["overflow"]
+
+    def test_order_when_a_callback_publishes(self) -> None:
+        """D-9: every callback hears the event before what another has made of it."""
+        world = World()
+        heard: list[Any] = []
+        world.hub.subscribe("/a", lambda channel, data: world.hub.publish("/b", data))
+        for pattern in ("/a", "/b"):
+            world.hub.subscribe(pattern, lambda channel, data: heard.append(channel))
+        world.hub.publish("/a", 1)
+        assert heard == ["/a", "/b"]
+
+    def test_script_that_waits_is_released_by_any_message(self) -> None:
+        """K-15: also by one that fails."""
+        client = World().client(serial=True)
+        carrier = client.connect()
+        client.ask(client.message("/meta/foo"))
+        assert carrier.released is Release.MAKE_WAY
+
+    def test_client_that_leaves_while_its_publish_is_judged(self) -> None:
+        """P-7: it is not published, and no service is called."""
+        verdict: Deferred[bool] = Deferred()
+
+        class Slow(Policy):
+            def can_publish(self, session: Session | None, channel: str, message: Any, link: Link) -> Any:
+                return verdict
+
+        world = World(Slow())
+        heard: list[Any] = []
+        world.hub.subscribe("/a", lambda channel, data: heard.append(data))
+        client = world.client()
+        carrier = client.send(client.message("/a", data=1))
+        client.session.disconnect()
+        verdict.callback(True)
+        assert carrier.messages is not None
+        assert carrier.messages[0]["error"].startswith("402:")
+        assert heard == []
+
+    def test_verdict_that_is_shared(self) -> None:
+        """A policy may give the same Deferred to several who ask."""
+        verdict: Deferred[bool] = Deferred()
+
+        class Shared(Policy):
+            def can_publish(self, session: Session | None, channel: str, message: Any, link: Link) -> Any:
+                return verdict
+
+        client = World(Shared()).client()
+        carriers = [client.send(client.message("/a", data=n)) for n in range(3)]
+        verdict.callback(True)
+        assert [carrier.messages[0]["successful"] for carrier in carriers if carrier.messages] == [True] * 3
+
+
+class TestLimitsByAddress:
+    """G-13, G-14."""
+
+    def link(self, address: str) -> Link:
+        return Link("long-polling", address=address)
+
+    def test_sessions(self) -> None:
+        """At the limit and one past it; other addresses are not concerned, and a place becomes free."""
+        world = World(max_sessions_per_address=2)
+        first, _ = (Client(world, self.link("a"), connect=True) for _ in range(2))
+        [reply] = world.ask(HANDSHAKE, link=self.link("a"))
+        assert reply["error"] == "503::Server too busy"
+        assert reply["advice"]["interval"] >= 1000
+        Client(world, self.link("b"), connect=True)
+        first.session.disconnect()
+        Client(world, self.link("a"), connect=True)
+
+    @pytest.mark.parametrize("limit", ["max_held", "max_held_per_address"])
+    def test_held_connects(self, limit: str) -> None:
+        """The one too many is answered at once, to come again after a while."""
+        world = World(**{limit: 1})
+        first, second = (Client(world, self.link("a"), connect=True) for _ in range(2))
+        held = first.connect()
+        [reply] = second.ask(second.connect_message())
+        assert reply["successful"] is True
+        assert reply["advice"] == {"reconnect": "retry", "interval": 2000, "timeout": 30000}
+        held.lose()
+        assert second.connect().held
+        assert world.hub.sessions.held == 1
+
+    def test_nothing_stays_of_sessions_that_are_gone(self) -> None:
+        """Q-6: not even an entry in a list of deadlines."""
+        world = World()
+        for _ in range(1000):
+            client = world.client()
+            client.ask(client.connect_message(advice={"timeout": 0, "interval": 3_600_000}))
+            client.session.disconnect()
+        assert world.hub.sessions.pending_deadlines < 200
+
+
+class TestFailuresAreCounted:
+    """Q-11: every unsuccessful reply, by its code."""
+
+    def test_at_shutdown(self) -> None:
+        world = World()
+        world.client().connect()
+        world.hub.close()
+        assert world.hub.metrics.failures == {503: 1}
+
+    def test_when_a_browser_is_turned_away(self) -> None:
+        world = World(max_sessions_per_browser=0, multi_session_interval=0)
+        client = world.client(browser="b")
+        client.ask(client.connect_message())
+        assert world.hub.metrics.failures == {403: 1}
+
+    @pytest.mark.parametrize("data", [b"1e400", b'"\\ud800"', b"9" * 5000])
+    def test_data_that_no_callback_can_be_given(self, data: bytes) -> None:
+        """Section 25: it is relayed; the callback is passed over, and nothing is logged."""
+        world = World()
+        heard: list[Any] = []
+        world.hub.subscribe("/a", lambda channel, data: heard.append(data))
+        client = world.client()
+        client.subscribe("/a")
+        envelope = b'{"channel":"/a","clientId":"%b","data":%b}' % (client.id.encode(), data)
+        exchange = world.hub.receive(decode(envelope, world.hub.settings), client.link)
+        assert exchange.drain()[1] == b'{"channel":"/a","data":%b}' % data
+        assert heard == []
+        assert world.hub.metrics.failures == {400: 1}
+
+
+@pytest.mark.parametrize("channel", ["/a b", "/a/*", "", "/meta/connect", '/a"b'])
+def test_deliver_to_what_is_no_channel(channel: str) -> None:
+    """E-19: a session's other events would be lost with it."""
+    with pytest.raises(InvalidChannel):
+        World().client().session.deliver(channel, 1)
+
+
+def test_listen_only() -> None:
+    """P-5, E-16: clients may subscribe, the server publishes, and other channels are as they were."""
+    world = World(ListenOnly("/prices/**"))
+    client = world.client()
+    assert client.subscribe("/prices/*")["successful"] is True
+    assert client.publish("/prices/wool", 1)["error"] == "403:/prices/wool:Publish denied"
+    assert client.publish("/price", 1)["successful"] is True
+    assert world.hub.publish("/prices/wool", 1) == 1
+    [reply] = world.ask({"channel": "/other", "data": 1})
+    assert reply["error"] == "401::No client ID"
+    with pytest.raises(InvalidChannel):
+        ListenOnly("prices/*")
