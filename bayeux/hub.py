@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast, overload
 
@@ -12,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bayeux.broker import Broker, Subscriber
 from bayeux.channels import (
     META_CONNECT,
     META_DISCONNECT,
     META_HANDSHAKE,
     META_SUBSCRIBE,
     META_UNSUBSCRIBE,
-    expand,
     is_meta,
     is_name,
     is_pattern,
@@ -41,15 +40,12 @@ from bayeux.exchange import Exchange
 from bayeux.messages import Advice, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
-from bayeux.registry import Registry
 from bayeux.results import deferred, is_later, then
 from bayeux.session import Link, Release, Session, State
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
 from bayeux.versions import VERSION, check_version
 
-Subscriber = Callable[[str, Any], object]
-"""An application's callback: it is given the channel and the data."""
 ServiceHandler = Callable[[Session, Any], object]
 """An application's handler of a service channel: it is given the session and the data, and may return
 an answer, a Deferred of one, or a coroutine."""
@@ -71,11 +67,10 @@ class Hub:
         self.settings = settings or Settings()
         self.policy = policy or Policy()
         self.metrics = Metrics()
+        self._connection_types = _advertised(self.settings)
         self.sessions = Sessions(clock, self.settings, self.metrics)
-        self._local: Registry[Subscriber] = Registry()
+        self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
-        self._backlog: deque[tuple[Event, Session | None]] = deque()
-        self._publishing = False
         self._meta: dict[str, Callable[[Message, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -96,7 +91,7 @@ class Hub:
         if is_service(channel):
             raise Denied("Forbidden channel", channel)
         delay = self.settings.max_lazy_timeout if lazy else None
-        return self._deliver(channel, encode_data(data), delay, None)
+        return self._broker.publish(channel, encode_data(data), delay, None)
 
     def subscribe(self, pattern: str, callback: Subscriber) -> None:
         """Call ``callback(channel, data)`` for every event on a channel or pattern.
@@ -106,11 +101,11 @@ class Hub:
         """
         if not is_pattern(pattern) or is_reserved(pattern) or is_service(pattern):
             raise InvalidChannel(pattern)
-        self._local.add(pattern, callback)
+        self._broker.subscribe(pattern, callback)
 
     def unsubscribe(self, pattern: str, callback: Subscriber) -> None:
         """Undo one ``subscribe``; what was not subscribed is no difference."""
-        self._local.remove(pattern, callback)
+        self._broker.unsubscribe(pattern, callback)
 
     @overload
     def service(self, channel: str, handler: ServiceHandler) -> ServiceHandler: ...
@@ -208,7 +203,7 @@ class Hub:
         reply = Reply(message.channel, False, id=message.id, error=str(self.sessions.failed(error)))
         if message.channel == META_HANDSHAKE:
             reply.version = reply.minimum_version = VERSION
-            reply.supported_connection_types = self.settings.connection_types
+            reply.supported_connection_types = self._connection_types
             # Whoever may try again must not do so in a tight loop (H-12, H-13).
             reply.advice = (Advice("handshake", self.sessions.spread(least=1.0))
                             if error.code >= 429 else self.sessions.advice("none"))
@@ -269,7 +264,7 @@ class Hub:
             return Reply(
                 META_HANDSHAKE, True, id=message.id, client_id=session.id,
                 version=VERSION, minimum_version=VERSION,
-                supported_connection_types=self.settings.connection_types,
+                supported_connection_types=self._connection_types,
                 advice=self.sessions.advice("retry"),
             )
 
@@ -402,7 +397,7 @@ class Hub:
                 raise UnknownClient(session.id)  # it left while the policy thought
             if is_service(channel):
                 return self._serve(message, session)
-            self._deliver(channel, bytes(cast(Any, message.data)), None, session)
+            self._broker.publish(channel, bytes(cast(Any, message.data)), None, session)
             return Reply(channel, True, id=message.id)
 
         return then(self.policy.can_publish(session, channel, message, exchange.link), publish)
@@ -463,52 +458,16 @@ class Hub:
                 and channel.count("/") <= self.settings.max_segments)
 
     def _enabled(self, connection_type: str) -> bool:
-        enabled = self.settings.connection_types
-        return connection_type in enabled or (
-            connection_type in _DRAFT_TYPES and "long-polling" in enabled)
+        return connection_type in self._connection_types or connection_type in _DRAFT_TYPES
 
-    def _deliver(self, channel: str, data: bytes, lazy: float | None, publisher: Session | None) -> int:
-        """Hand an event to the sessions and the callbacks that are subscribed."""
-        self.metrics.published += 1
-        if lazy is None and self.settings.lazy_channels:
-            lazy = next((self.settings.lazy_channels[pattern] for pattern in expand(channel)
-                         if pattern in self.settings.lazy_channels), None)
-        event = Event(channel, data, lazy or None)
-        reached = self.sessions.reach(event, publisher)
-        self._backlog.append((event, publisher))
-        if not self._publishing:
-            self._work_off()
-        return reached
 
-    def _work_off(self) -> None:
-        """Hand out events one after the other: what a callback publishes waits for its turn (D-9)."""
-        self._publishing = True
-        try:
-            while self._backlog:
-                event, publisher = self._backlog.popleft()
-                self.sessions.publish(event, publisher)
-                callbacks = tuple(self._local.match(event.channel))
-                if callbacks:
-                    self._call(callbacks, event)
-        finally:
-            self._publishing = False
+def _advertised(settings: Settings) -> tuple[str, ...]:
+    """Return what a handshake says that the server supports (H-4).
 
-    def _call(self, callbacks: Sequence[Subscriber], event: Event) -> None:
-        try:
-            data = decode_data(event.data)
-        except BayeuxError as error:  # legal JSON that Python cannot hold: no fault of the callbacks
-            self.sessions.failed(error)
-            return
-        for callback in callbacks:
-            try:
-                result = callback(event.channel, data)
-                if is_later(result):
-                    deferred(cast("Awaitable[object]", result)).addErrback(self._callback_failed,
-                                                                           event.channel)
-            except Exception:
-                self._callback_failed(Failure(), event.channel)
-
-    def _callback_failed(self, failure: Failure, channel: str) -> None:
-        self.metrics.application_errors += 1
-        self._log.failure("a subscriber failed on {channel}", failure, channel=channel)
-
+    Faye's name for long-polling by CORS is among it where pages of other origins are allowed (F-1).
+    """
+    if not settings.allowed_origins:
+        return settings.connection_types
+    polling = settings.connection_types.index("long-polling") + 1
+    return (*settings.connection_types[:polling], "cross-origin-long-polling",
+            *settings.connection_types[polling:])

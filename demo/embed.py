@@ -20,6 +20,7 @@ from twisted.web.static import Data
 from bayeux import BayeuxService  # <
 
 PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Embedded</title>
+<link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <style>
   body { font: 1.4rem/1.6 system-ui, sans-serif; max-width: 30rem; margin: 3rem auto; padding: 0 1rem }
@@ -53,7 +54,8 @@ async def main(reactor: Any, listen: str = "tcp:8080:interface=127.0.0.1") -> No
     root.putChild(b"bayeux", bayeux.resource)  # <
     bayeux.startService()  # <
     reactor.addSystemEventTrigger("before", "shutdown", bayeux.stopService)  # <
-    await serverFromString(reactor, listen).listen(Site(root))
+    address = (await serverFromString(reactor, listen).listen(Site(root))).getHost()
+    print(f"http://{address.host}:{address.port}/", flush=True)
     await Deferred()
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from twisted.internet.task import Clock
 
+from bayeux import deadlines as module
 from bayeux.deadlines import Deadlines
 
 
@@ -120,6 +121,32 @@ def test_a_cleared_thing_is_never_due(bell: Bell) -> None:
 def test_a_cleared_thing_can_be_set_again(bell: Bell) -> None:
     [thing] = bell.things(1, 5)
     bell.deadlines.clear(thing)
+    bell.deadlines.set(thing, 6)
+    bell.clock.advance(5)
+    assert bell.rung == []
+    bell.clock.advance(1)
+    assert bell.rung == [thing]
+
+
+def test_a_forgotten_thing_is_never_due(bell: Bell) -> None:
+    """X-2, Q-4."""
+    [thing] = bell.things(1, 5)
+    bell.deadlines.forget(thing)
+    bell.deadlines.forget(thing)
+    bell.clock.pump([5, 5])
+    assert bell.rung == []
+
+
+def test_a_thing_that_was_never_set_can_be_forgotten(bell: Bell) -> None:
+    [other] = bell.things(1, 5)
+    bell.deadlines.forget(Thing())
+    bell.clock.advance(5)
+    assert bell.rung == [other]
+
+
+def test_a_forgotten_thing_can_be_set_again(bell: Bell) -> None:
+    [thing] = bell.things(1, 5)
+    bell.deadlines.forget(thing)
     bell.deadlines.set(thing, 6)
     bell.clock.advance(5)
     assert bell.rung == []
@@ -309,11 +336,40 @@ def test_moving_back_and_forth_keeps_no_more_entries_than_it_went_earlier(bell: 
     assert len(bell.deadlines) == 2
 
 
+def test_nothing_is_kept_for_long_of_what_is_forgotten(bell: Bell) -> None:
+    """C-17, G-13: clients that come and go do not fill the memory until they would have expired."""
+    kept = bell.things(100, 50)
+    for thing in bell.things(10_000, 40):
+        bell.deadlines.forget(thing)
+    assert len(bell.deadlines) < 500
+    bell.clock.advance(50)
+    assert bell.rung == kept
+
+
+def test_forgetting_is_little_work(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q-6: what is looked at to throw away is in proportion to what has been thrown away."""
+    looked_at = []
+    tidy_up = heapq.heapify
+
+    def counting(heap: list[object]) -> None:
+        looked_at.append(len(heap))
+        tidy_up(heap)
+
+    monkeypatch.setattr(heapq, "heapify", counting)
+    bell.things(1000, 50)
+    for _ in range(10_000):
+        [thing] = bell.things(1, 40)
+        bell.deadlines.forget(thing)
+    assert 0 < sum(looked_at) < 20_000
+
+
 class AgainstModel(RuleBasedStateMachine):
     """Sets, clears and lets time pass at random; a dictionary of deadlines says what must be due."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "_SLACK", 1)  # so that void entries are thrown away all the time
         self.clock = Clock()
         self.things = [Thing(name) for name in range(4)]
         self.again: dict[int, int] = {}
@@ -336,6 +392,11 @@ class AgainstModel(RuleBasedStateMachine):
         self.model.pop(name, None)
         self.deadlines.clear(self.things[name])
 
+    @rule(name=st.integers(0, 3))
+    def forget(self, name: int) -> None:
+        self.model.pop(name, None)
+        self.deadlines.forget(self.things[name])
+
     @rule(name=st.integers(0, 3), period=st.none() | st.integers(1, 5))
     def repeat(self, name: int, period: int | None) -> None:
         if period is None:
@@ -355,6 +416,9 @@ class AgainstModel(RuleBasedStateMachine):
             self.rung.clear()
             self.clock.advance(1)
             assert sorted(self.rung) == expected
+
+    def teardown(self) -> None:
+        self.patch.undo()
 
     @invariant()
     def at_most_one_timer(self) -> None:

@@ -39,6 +39,16 @@ class TestHandshake:
             "advice": ADVICE,
         }
 
+    def test_cross_origin_long_polling(self) -> None:
+        """F-1, H-4: Faye's name for it, where there is CORS."""
+        world = World(allowed_origins=("https://www.example.org",))
+        [reply] = world.ask({**HANDSHAKE, "supportedConnectionTypes": ["cross-origin-long-polling"]})
+        assert reply["supportedConnectionTypes"] == [
+            "long-polling", "cross-origin-long-polling", "callback-polling"]
+        [reply] = world.ask({"channel": "/meta/connect", "clientId": reply["clientId"],
+                             "connectionType": "cross-origin-long-polling"})
+        assert reply["successful"] is True
+
     def test_ids_are_unique(self) -> None:
         """I-2."""
         world = World()

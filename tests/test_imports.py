@@ -17,7 +17,7 @@ LEVELS: list[set[str]] = [
     {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
     {"session"},
     {"policy", "sessions"},
-    {"exchange"},
+    {"exchange", "broker"},
     {"hub"},
     {"transports"},
     {"transports.origins", "transports.cookies", "transports.forms"},

@@ -315,6 +315,21 @@ async def test_it_answers_nowhere_else(start, open_wire):
     assert len(server.hub.sessions) == 0
 
 
+@pytest.mark.parametrize("request_", [
+    url("/MARK"), url("/MARK/a/b"), url("/a/MARK"), url("/a"), post(HANDSHAKE, path="/?MARK"),
+    post(HANDSHAKE, path="/a?MARK"), post(path="/", method="MARK"),
+], ids=lambda request: request.partition(b" HTTP")[0].decode())
+@pytest_twisted.ensureDeferred
+async def test_what_is_not_there_is_told_plainly(start, open_wire, request_):
+    """G-23, G-30: an error is constant plain text."""
+    start(mounts=("/a/b",))
+    response = await (await open_wire()).ask(request_)
+    assert 400 <= response.status < 600
+    assert response.header("content-type") == "text/plain; charset=utf-8"
+    assert response.header("x-content-type-options") == "nosniff"
+    assert b"MARK" not in response.body
+
+
 @pytest_twisted.ensureDeferred
 async def test_whoever_opens_it_in_a_browser_is_told_what_it_is(start, open_wire):
     start(mounts=("/bayeux", "/faye"))

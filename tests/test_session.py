@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from bayeux.errors import InvalidChannel
 from bayeux.messages import Event
 from bayeux.session import TRANSITIONS, IllegalTransition, Link, Outcome, Release, Session, State, new_id
 
@@ -124,6 +125,16 @@ def test_an_unparked_connect_is_handed_over_once_and_still_silent(state: State) 
     assert not parked.called
     assert session.state is state
     assert session.link is None
+
+
+@pytest.mark.parametrize("state", [State.CONNECTED, State.REMOVED])
+def test_a_held_connect_cannot_be_left_behind(state: State) -> None:
+    """K-2, K-14: nobody would answer it."""
+    session = in_state(State.CONNECTED)
+    parked = session.park(LINK)
+    with pytest.raises(IllegalTransition):
+        session.become(state)
+    assert session.unpark(state) is parked
 
 
 def test_unparking_where_nothing_is_held_hands_over_nothing(session: Session) -> None:
@@ -338,6 +349,22 @@ def test_an_application_can_deliver_to_one_session(session: Session, owner: Fake
     [(receiver, delivered)] = owner.delivered
     assert receiver is session
     assert delivered.json == b'{"channel":"/private","data":{"a":1}}'
+
+
+@pytest.mark.parametrize("channel", [
+    "private", "/a/*", "/**", '/a"b', "/\u00e9", "/", "", "/meta", "/meta/connect", "/service"])
+def test_what_is_no_channel_for_events_is_not_delivered_to(
+        session: Session, owner: FakeOwner, channel: str) -> None:
+    """D-1, C-11: a client would choke on it, or take it for a word of the protocol."""
+    with pytest.raises(InvalidChannel):
+        session.deliver(channel, 1)
+    assert owner.delivered == []
+
+
+def test_a_service_can_deliver_on_its_channel(session: Session, owner: FakeOwner) -> None:
+    """V-2."""
+    session.deliver("/service/echo", 1)
+    assert [event.channel for _, event in owner.delivered] == ["/service/echo"]
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800"])

@@ -29,6 +29,8 @@ class Transport(StringTransport):
         self.clock = clock
         self.lost = False
         self.aborted = False
+        self.stuck = False
+        """Whether the peer takes nothing more, so that what has been written is never gone."""
 
     def unregisterProducer(self):
         self.producer = None  # a socket's does not mind that there is none
@@ -36,11 +38,12 @@ class Transport(StringTransport):
     def loseConnection(self):
         if not self.disconnecting:
             self.disconnecting = True
-            self.clock.callLater(0, self.lose)
+            if not self.stuck:
+                self.clock.callLater(0, self.lose)
 
     def abortConnection(self):
-        self.aborted = True
-        self.loseConnection()
+        self.aborted = self.disconnecting = True
+        self.clock.callLater(0, self.lose)
 
     def lose(self):
         if not self.lost:
@@ -411,6 +414,19 @@ def test_a_connection_that_is_idle_for_long_is_closed(server):
     assert connection.closed
 
 
+@pytest.mark.parametrize("last", [post(HANDSHAKE, connection="close"), b"nonsense\r\n\r\n"])
+def test_a_client_that_does_not_take_its_last_answer_is_cut_off(server, last):
+    """G-16: its connection would else be closed when all is written, and that is never."""
+    connection = server.connection()
+    connection.transport.stuck = True
+    connection.send(last)
+    assert len(connection.statuses) == 1
+    server.clock.advance(30)
+    assert not connection.closed
+    server.clock.advance(60)
+    assert connection.closed
+
+
 def test_no_time_runs_while_a_connect_is_held(server):
     """K-7, G-3."""
     client = server.client()
@@ -533,6 +549,8 @@ BAD = {
     "a header without a colon": b"POST /bayeux HTTP/1.1\r\nnonsense\r\n\r\n",
     "a header with a blank in its name": b"POST /bayeux HTTP/1.1\r\nContent Length: 5\r\n\r\n",
     "a length that is none": b"POST /bayeux HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    "a length of thousands of digits":
+        b"POST /bayeux HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
     "a negative length": b"POST /bayeux HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     "two lengths": b"POST /bayeux HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
     "length and chunks":

@@ -100,12 +100,13 @@ async function speak() {
   if (!text || button.disabled) return;
   if (!inside) return complain("Not connected. Your message waits here until you send it again.");
   button.disabled = true;
+  find("text").value = ""; // at once: what is typed meanwhile is the next message
   try {
     await client.publish("/service/chat/say", { text });
-    find("text").value = "";
     complain("");
     wall.scrollTop = wall.scrollHeight;
   } catch (error) {
+    find("text").value ||= text;
     if (error.code === "network") complain("No answer: look whether it was heard before you send it again.");
     else complain(`Not sent: ${error.text}`);
     if (error.code === 403) openDoor("You came in by another window. Come back?");

@@ -1,0 +1,93 @@
+"""From a publish to all who are subscribed: clients' sessions, and the application's callbacks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bayeux.channels import expand
+from bayeux.errors import BayeuxError
+from bayeux.messages import Event, decode_data
+from bayeux.metrics import Metrics
+from bayeux.registry import Registry
+from bayeux.results import deferred, is_later
+from bayeux.session import Session
+from bayeux.sessions import Sessions
+from bayeux.settings import Settings
+
+Subscriber = Callable[[str, Any], object]
+"""An application's callback: it is given the channel and the data."""
+
+
+class Broker:
+    """Hands out events, one after the other, to sessions first."""
+
+    _log = Logger()
+
+    def __init__(self, sessions: Sessions, settings: Settings, metrics: Metrics) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._metrics = metrics
+        self._registry: Registry[Subscriber] = Registry()
+        self._backlog: deque[tuple[Event, Session | None]] = deque()
+        self._publishing = False
+
+    def subscribe(self, pattern: str, callback: Subscriber) -> None:
+        """Call an application's callback for each event on a channel or pattern."""
+        self._registry.add(pattern, callback)
+
+    def unsubscribe(self, pattern: str, callback: Subscriber) -> None:
+        """Undo one ``subscribe``."""
+        self._registry.remove(pattern, callback)
+
+    def publish(self, channel: str, data: bytes, lazy: float | None, publisher: Session | None) -> int:
+        """Hand an event to everybody who is subscribed; returns how many sessions that are.
+
+        ``lazy`` is how long it may wait for company, in seconds; None: as its channel says (D-12).
+        """
+        self._metrics.published += 1
+        if lazy is None and self._settings.lazy_channels:
+            lazy = next((self._settings.lazy_channels[pattern] for pattern in expand(channel)
+                         if pattern in self._settings.lazy_channels), None)
+        event = Event(channel, data, lazy or None)
+        reached = self._sessions.reach(event, publisher)
+        self._backlog.append((event, publisher))
+        if not self._publishing:
+            self._work_off()
+        return reached
+
+    def _work_off(self) -> None:
+        """Hand out events one after the other: what a callback publishes waits for its turn (D-9)."""
+        self._publishing = True
+        try:
+            while self._backlog:
+                event, publisher = self._backlog.popleft()
+                self._sessions.publish(event, publisher)
+                callbacks = tuple(self._registry.match(event.channel))
+                if callbacks:
+                    self._call(callbacks, event)
+        finally:
+            self._publishing = False
+
+    def _call(self, callbacks: Sequence[Subscriber], event: Event) -> None:
+        try:
+            data = decode_data(event.data)
+        except BayeuxError as error:  # legal JSON that Python cannot hold: no fault of the callbacks
+            self._sessions.failed(error)
+            return
+        for callback in callbacks:
+            try:
+                result = callback(event.channel, data)
+                if is_later(result):
+                    deferred(cast("Awaitable[object]", result)).addErrback(self._callback_failed,
+                                                                           event.channel)
+            except Exception:
+                self._callback_failed(Failure(), event.channel)
+
+    def _callback_failed(self, failure: Failure, channel: str) -> None:
+        self._metrics.application_errors += 1
+        self._log.failure("a subscriber failed on {channel}", failure, channel=channel)
