@@ -14,8 +14,8 @@ from bayeux.sessions import Sessions
 class Exchange:
     """The replies to one batch, and the connect in it that may be held.
 
-    A transport waits for ``pending``, if there is one, then for ``parked``, if there is one; when it is
-    about to write, it takes the response by ``drain``.  If the carrier is lost before that, it calls
+    A transport waits for ``pending`` or ``parked``, if there is one; when it is about to write, it takes
+    the response by ``drain``.  If the carrier is lost before that, it calls
     ``lost`` instead, and no event leaves its queue (D-13, N-1).
     """
 

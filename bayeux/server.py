@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
-from twisted.web.static import Data
 
 from bayeux.policy import Policy
 from bayeux.service import BayeuxService
@@ -45,7 +44,7 @@ class BayeuxServer(BayeuxService):
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
                  demo: bool = False) -> None:
         super().__init__(settings, policy)
-        self._endpoints = {text: _endpoint(text) for text in self.settings.listen}
+        self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._ports: list[IListeningPort] = []
         self._listening = False
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
@@ -86,7 +85,7 @@ class BayeuxServer(BayeuxService):
         if self._listening:
             return
         self._listening = True
-        for text, endpoint in self._endpoints.items():
+        for text, endpoint in self._endpoints:
             failures: list[Failure] = []
             endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)
             if failures:
@@ -107,9 +106,9 @@ class BayeuxServer(BayeuxService):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def _greeting(self) -> Resource:
-        root = _Root()
+        root: Resource = _nothing()
         text = f"This is a Bayeux server. Clients connect to {' or '.join(self.settings.mounts)}.\n"
-        root.putChild(b"", Data(text.encode("utf-8"), "text/plain; charset=utf-8"))
+        root.putChild(b"", _Text(text))
         return root
 
     def _demos(self) -> Resource:
@@ -118,14 +117,31 @@ class BayeuxServer(BayeuxService):
         return cast(Resource, make_root(self))
 
 
-class _Root(Resource):
-    """The top of a server without pages."""
+class _Text(Resource):
+    """A constant text, by GET and HEAD only (G-23)."""
+
+    def __init__(self, text: str, status: int = 200) -> None:
+        super().__init__()
+        self._text = text.encode("utf-8")
+        self._status = status
+
+    def render(self, request: Request) -> bytes:
+        """Say it, or that it cannot be written to."""
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        if self._status == 200 and request.method not in (b"GET", b"HEAD"):
+            request.setResponseCode(405)
+            request.setHeader(b"Allow", b"GET, HEAD")
+            return b"This cannot be written to.\n"
+        request.setResponseCode(self._status)
+        return self._text
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """Say plainly that there is nothing (G-23)."""
-        missing = Data(b"There is nothing here.\n", "text/plain; charset=utf-8")
-        request.setResponseCode(404)
-        return missing
+        return _nothing()
+
+
+def _nothing() -> Resource:
+    return _Text("There is nothing here.\n", 404)
 
 
 def _endpoint(text: str) -> IStreamServerEndpoint:
@@ -142,7 +158,7 @@ def _put(root: Resource, mount: str, child: Resource) -> None:
     for branch in branches:
         below = root.children.get(branch)
         if below is None:
-            below = Resource()
+            below = _nothing()
             root.putChild(branch, below)
         root = below
     root.putChild(leaf, child)

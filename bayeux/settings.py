@@ -26,6 +26,7 @@ ConnectionType = Literal["long-polling", "callback-polling"]
 POLLING: tuple[ConnectionType, ...] = ("long-polling", "callback-polling")
 
 
+_MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
 """Visible ASCII without the characters that part header values from one another: blank " , ; ="""
 
@@ -180,7 +181,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not is_pattern(pattern):
                 yield "lazy_channels", f"{pattern!r} is not a channel or pattern"
         for mount in self.mounts:
-            if not mount.startswith("/") or mount.endswith("/") or "//" in mount:
+            if not _MOUNT.fullmatch(mount):
                 yield "mounts", f"{mount!r} must look like /bayeux"
         if not self.mounts:
             yield "mounts", "at least one is needed"

@@ -265,9 +265,9 @@ def test_all_things_share_one_timer(bell: Bell) -> None:
 def test_what_is_due_later_leaves_the_timer_alone(bell: Bell) -> None:
     """Q-6."""
     bell.things(1, 5)
-    timer = bell.clock.getDelayedCalls()
+    [timer] = bell.clock.getDelayedCalls()
     bell.things(1000, 6)
-    assert bell.clock.getDelayedCalls() == timer
+    assert bell.clock.getDelayedCalls() == [timer]
 
 
 def test_nothing_to_wait_for_is_no_timer(bell: Bell) -> None:
@@ -291,11 +291,11 @@ def test_work_is_proportional_to_what_is_due(bell: Bell, counted: dict[str, int]
 def test_moving_to_later_is_no_work(bell: Bell, counted: dict[str, int]) -> None:
     """Q-6: every message of a busy session moves its deadline."""
     [thing] = bell.things(1, 5)
-    timer = bell.clock.getDelayedCalls()
+    [timer] = bell.clock.getDelayedCalls()
     for later in range(1000):
         bell.deadlines.set(thing, 5 + later)
     assert counted == {"heappush": 1, "heappop": 0}
-    assert bell.clock.getDelayedCalls() == timer
+    assert bell.clock.getDelayedCalls() == [timer]
 
 
 def test_a_deadline_that_moved_to_later_is_looked_at_twice(bell: Bell, counted: dict[str, int]) -> None:
@@ -336,8 +336,22 @@ def test_moving_back_and_forth_keeps_no_more_entries_than_it_went_earlier(bell: 
     assert len(bell.deadlines) == 2
 
 
-def test_nothing_is_kept_for_long_of_what_is_forgotten(bell: Bell) -> None:
+def let_be_due(bell: Bell) -> None:
+    bell.things(1000, 5)
+    bell.clock.advance(5)
+    bell.rung.clear()
+
+
+def stop(bell: Bell) -> None:
+    bell.things(1000, 5)
+    bell.deadlines.stop()
+
+
+@pytest.mark.parametrize("before", [lambda bell: None, let_be_due, stop],
+                         ids=["from the start", "after others were due", "after a stop"])
+def test_nothing_is_kept_for_long_of_what_is_forgotten(bell: Bell, before: Callable[[Bell], None]) -> None:
     """C-17, G-13: clients that come and go do not fill the memory until they would have expired."""
+    before(bell)
     kept = bell.things(100, 50)
     for thing in bell.things(10_000, 40):
         bell.deadlines.forget(thing)
@@ -346,16 +360,30 @@ def test_nothing_is_kept_for_long_of_what_is_forgotten(bell: Bell) -> None:
     assert bell.rung == kept
 
 
-def test_forgetting_is_little_work(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Q-6: what is looked at to throw away is in proportion to what has been thrown away."""
-    looked_at = []
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect how many entries are left each time that void ones are thrown away."""
+    counts: list[int] = []
     tidy_up = heapq.heapify
 
-    def counting(heap: list[object]) -> None:
-        looked_at.append(len(heap))
+    def count(heap: list[object]) -> None:
+        counts.append(len(heap))
         tidy_up(heap)
 
-    monkeypatch.setattr(heapq, "heapify", counting)
+    monkeypatch.setattr(heapq, "heapify", count)
+    return counts
+
+
+def test_where_nothing_is_void_nothing_is_looked_at(bell: Bell, looked_at: list[int]) -> None:
+    """Q-6."""
+    for _ in range(1000):
+        bell.deadlines.forget(Thing())
+    bell.things(1000, 5)
+    assert looked_at == []
+
+
+def test_forgetting_is_little_work(bell: Bell, looked_at: list[int]) -> None:
+    """Q-6: what is looked at to throw away is in proportion to what has been thrown away."""
     bell.things(1000, 50)
     for _ in range(10_000):
         [thing] = bell.things(1, 40)

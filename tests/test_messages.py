@@ -797,6 +797,11 @@ def test_an_event_is_encoded_once() -> None:
     assert event.json is event.json
 
 
+def test_an_event_keeps_its_data_for_the_application() -> None:
+    """Section 25: as the text that it is."""
+    assert Event("/a", b'{"a": 1.10}').data == b'{"a": 1.10}'
+
+
 @settings(deadline=None)
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -367,3 +367,10 @@ def test_a_table_in_a_file_is_an_unknown_setting(tmp_path: Path) -> None:
     file.write_text("[server]\ntimeout = 5\n")
     with pytest.raises(SettingsError, match="there is no setting 'server'"):
         Settings.of(read_toml(str(file)))
+
+
+@pytest.mark.parametrize("mount", ["bayeux", "/", "/a/", "/a//b", "/a b", "/a?b", "/a#b", "/%41", ""])
+def test_a_mount_is_a_plain_path(mount: str) -> None:
+    """L-1: anything else could never match a request."""
+    with pytest.raises(SettingsError, match="must look like /bayeux"):
+        Settings(mounts=(mount,))

@@ -266,6 +266,15 @@ def test_the_connection_of_a_refused_request_is_closed(small, pieces):
     assert connection.closed
 
 
+def test_a_client_that_is_still_sending_has_a_moment_to_read_the_refusal(small):
+    """G-1: it would see a reset connection instead, if that was closed at once."""
+    connection = small.connection()
+    connection.send(announced(), b"x" * 500)
+    small.clock.advance(1)
+    assert not connection.closed
+    assert not connection.transport.disconnecting
+
+
 def test_a_client_that_goes_on_sending_is_cut_off(small):
     """G-1, G-3: each piece gives it no more time."""
     connection = small.connection()
@@ -333,6 +342,13 @@ def test_a_connection_that_says_nothing_is_closed(server):
     assert not connection.closed
     server.clock.advance(0.2)
     assert connection.closed
+
+
+def test_a_first_request_has_its_time_from_the_beginning_of_the_connection(server):
+    """G-21: to say nothing for a while gains none."""
+    connection = server.connection()
+    server.clock.advance(9)
+    assert connection.drip(post(HANDSHAKE), pause=0.5) == pytest.approx(1, abs=0.5)
 
 
 def test_the_time_for_headers_is_absolute(server):
@@ -513,6 +529,16 @@ def test_the_size_of_the_headers_has_its_limit(server, size, status):
         assert connection.closed is (status != 200)
 
 
+@pytest.mark.parametrize("limit", [1_000, 40_000])
+def test_the_limit_of_the_headers_can_be_set(limit):
+    """G-4: to less and to more than twisted.web's own for a line."""
+    for size, status in ((limit - 300, 200), (limit + 100, 400)):
+        for headers in ({f"X_{number}": "x" * (size // 20) for number in range(20)}, {"x_large": "x" * size}):
+            connection = Server(max_header_bytes=limit).connection()
+            connection.send(post(HANDSHAKE, **headers))
+            assert connection.statuses == [status]
+
+
 def test_headers_that_do_not_end_are_not_kept(server):
     """G-4: 16 MiB of them."""
     connection = server.connection()
@@ -525,15 +551,14 @@ def test_headers_that_do_not_end_are_not_kept(server):
     assert connection.closed
 
 
-@pytest.mark.parametrize("size, statuses", [
-    (8_193, {414}), (16_000, {414}), (17_000, {400, 414, 431}), (100_000, {400, 414, 431}),
+@pytest.mark.parametrize("size", [
+    8_193, 16_000, 17_000, 100_000,
 ])
-def test_who_sends_a_request_target_that_is_too_long_is_told_so(server, size, statuses):
-    """J-9, G-20, G-4."""
+def test_who_sends_a_request_target_that_is_too_long_is_told_so(server, size):
+    """J-9, G-20: also where it is longer than all headers may be."""
     connection = server.connection()
     connection.send(post(method="GET", path="/bayeux?".ljust(size, "x"), body=b""))
-    (status,) = connection.statuses
-    assert status in statuses
+    assert connection.statuses == [414]
 
 
 # -- bad requests ---------------------------------------------------------------------------------
@@ -656,6 +681,23 @@ def test_there_is_no_access_log_unless_it_is_asked_for(server, monkeypatch):
     assert lines == []
 
 
+# -- whatever is served ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_", [
+    post(HANDSHAKE), post(body=b"nonsense"), announced(size=2**21), b"nonsense\r\n\r\n",
+    post(method="GET", path="/bayeux/client.js", body=b""), post(method="GET", path="/nowhere", body=b""),
+    post(method="GET", path="/slow", body=b""),
+])
+def test_no_browser_is_to_guess_the_type_of_anything(server, request_):
+    """G-30: on every response, once."""
+    connection = server.connection()
+    connection.send(request_)
+    if not connection.statuses:
+        server.slow.answer()
+    assert connection.output.count(b"\r\nX-Content-Type-Options: nosniff\r\n") == 1
+
+
 # -- other protocols ------------------------------------------------------------------------------
 
 
@@ -761,3 +803,25 @@ def test_a_site_can_be_closed_again(server, closed):
         close()
         assert connection.closed
         assert ends == [None] * count
+
+
+@pytest.mark.parametrize("pieces", [[post(HANDSHAKE) + b"\r\n"], [post(HANDSHAKE), b"\r\n"]])
+def test_a_line_end_after_a_body_is_nothing(server, pieces):
+    """RFC 9112 2.2: old clients send one; it begins no request, so no time runs for it (G-3)."""
+    connection = server.connection()
+    connection.send(*pieces)
+    server.clock.advance(30)
+    assert not connection.closed
+    connection.send(post(HANDSHAKE))
+    assert connection.statuses == [200, 200]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_line_end_after_a_connect_does_not_release_it(server, together):
+    """K-16: such a client would poll without pause."""
+    client = server.client()
+    connection = server.connection()
+    connection.send(*([post(connect(client)) + b"\r\n"] if together else [post(connect(client)), b"\r\n"]))
+    assert connection.statuses == []
+    connection.send(b"P")
+    assert connection.statuses == [200]

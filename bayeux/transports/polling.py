@@ -176,9 +176,7 @@ class _Answer:
         self._exchange.make_way()
 
     def _complete(self, _: None) -> None:
-        if self._exchange.parked is not None:
-            self._exchange.parked.addCallback(self._released)
-        elif not self._lost:
+        if not self._lost:
             self.reply.callback(self._write())
 
     def _released(self, why: Release) -> None:

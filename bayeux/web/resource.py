@@ -97,7 +97,7 @@ def _wait(request: Request, answer: Waiting) -> None:
 
     request.notifyFinish().addErrback(lost)
     answer.reply.addCallback(ready)
-    if isinstance(request.channel, HTTPChannel) and any(request.channel._dataBuffer):
+    if isinstance(request.channel, HTTPChannel) and any(map(_is_request, request.channel._dataBuffer)):
         answer.make_way()  # bytes of a next request came together with this one
 
 
@@ -114,11 +114,17 @@ def _watch_pipeline(channel: IProtocol, make_way: Callable[[], None]) -> Callabl
 
     def raw_data_received(data: bytes) -> None:
         buffer_bytes(data)
-        make_way()
+        if _is_request(data):
+            make_way()
 
     wrapped = vars(channel)
     wrapped["rawDataReceived"] = raw_data_received
     return lambda: wrapped.pop("rawDataReceived", None)
+
+
+def _is_request(data: bytes) -> bool:
+    """Say whether bytes are more than the line end that some old clients send after a body."""
+    return bool(data.strip(b"\r\n"))
 
 
 class _Script:

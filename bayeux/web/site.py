@@ -90,9 +90,11 @@ class BayeuxChannel(HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         """Note that a request has begun."""
-        if not self._refused:
+        if self._refused:
+            return
+        if line or self._stage is not _Stage.NOTHING:  # old clients send an empty one after a body
             self._stage = _Stage.HEADERS
-            super().lineReceived(line)
+        super().lineReceived(line)
 
     def headerReceived(self, line: bytes) -> bool:
         """Take a header; twisted.web cannot convert a length of thousands of digits."""
@@ -135,7 +137,7 @@ class BayeuxChannel(HTTPChannel):
     def loseConnection(self) -> None:
         """Close, and cut it if the peer does not let itself be told so."""
         super().loseConnection()
-        self._allow(self.timeOut)
+        self._allow(self.site.timeOut)
 
     def refuse(self, status: int, request: BayeuxRequest | None = None) -> None:
         """Answer in the middle of a request, stop reading it, and close.
@@ -256,11 +258,15 @@ class BayeuxSite(Site):
 
 
 class _WithoutQuery:
-    """A request as the access log may show it."""
+    """A request as the access log may show it: its own query and that of the page it came from left out."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.uri = request.uri.partition(b"?")[0]
+
+    def getHeader(self, name: bytes) -> bytes | None:
+        value = cast("bytes | None", self._request.getHeader(name))
+        return value.partition(b"?")[0] if value is not None and name == b"referer" else value
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._request, name)
