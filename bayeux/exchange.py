@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from bayeux.channels import META_DISCONNECT
 from bayeux.errors import TooBusy
 from bayeux.messages import Advice, Reply
-from bayeux.session import Link, Release, Session
+from bayeux.session import Link, Release, Session, State
 from bayeux.sessions import Sessions
 
 
@@ -52,10 +52,8 @@ class Exchange:
         To be called once, when they can be handed to the socket: expiry starts here (Q-2).
         """
         session = self.session
-        events: list[bytes] = []
-        if session is not None and session.alive and not self.opened and (
-            self.connect is not None or not self._connect_only()
-        ):
+        events = []
+        if session is not None and self._takes_events(session):
             events = [event.json for event in session.take()]
         if self.connect is None:
             return [reply.encode() for reply in self.replies] + events
@@ -89,17 +87,21 @@ class Exchange:
         if self.holds and self.session is not None:
             self._sessions.release(self.session, Release.MAKE_WAY)
 
-    def _connect_only(self) -> bool:
-        """Say whether events may travel with connect replies only (D-7)."""
-        return self.link.serial or self._sessions.connect_only
+    def _takes_events(self, session: Session) -> bool:
+        """Say whether the response may carry what is queued."""
+        if not session.alive or self.opened:  # H-10
+            return False
+        if self.connect is None:
+            return not (self.link.serial or self._sessions.connect_only)  # D-6, D-7
+        return session.state is not State.HELD  # or a newer connect is waiting for them (K-12)
 
     def _last_words(self, reply: Reply) -> list[bytes]:
-        """Give the reply to a held connect the advice that the end of its session calls for."""
+        """Give the reply to a connect the advice that the end of its session calls for."""
         if self.released is Release.SHUTDOWN:
             reply.successful = False
             reply.error = str(self._sessions.failed(TooBusy()))
             reply.advice = Advice("handshake", self._sessions.spread())
-        elif self.released in (Release.DISCONNECTED, Release.KICKED):
+        elif self.session is not None and not self.session.alive:  # K-14, X-3, X-6
             reply.advice = self._sessions.advice("none")
             if self.released is Release.KICKED:
                 return [Reply(META_DISCONNECT, True).encode()]

@@ -13,7 +13,7 @@ VALUE = "abcdefghijklmnopqrstuvwxyz0"
 
 
 def request(cookie: str = "", secure: bool = False) -> HTTPRequest:
-    return HTTPRequest(b"POST", b"/bayeux", {"cookie": cookie}.get, b"", secure=secure)  # type: ignore[arg-type]
+    return HTTPRequest(b"POST", b"/bayeux", {"cookie": cookie}.get, b"", secure=secure)
 
 
 def read(cookie: str, settings: Settings | None = None) -> str | None:

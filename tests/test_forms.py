@@ -129,7 +129,7 @@ def test_text_comes_through_a_form_unharmed(text: str, plus: bool) -> None:
     encode = quote_plus if plus else quote
     [message] = decode_body(FORM, b"message=" + encode(envelope, safe="").encode(), DEFAULTS)
     assert isinstance(message, Message)
-    assert json.loads(bytes(message.data)) == text  # type: ignore[arg-type]
+    assert json.loads(bytes(message.data)) == text
 
 
 @pytest.mark.parametrize("value", [b"%5B%7B%22channel%22%3A%22%ff%22%7D%5D", b"[%22\xff%22]", b"[%22%c3%22]"])

@@ -472,6 +472,13 @@ class TestDisconnect:
             "channel": "/meta/connect", "successful": True, "id": "4", "clientId": client.id,
             "advice": {"reconnect": "none", "interval": 0, "timeout": 30000}}]
 
+    def test_after_a_connect_in_its_batch(self) -> None:
+        """X-3, X-7: the connect's reply knows."""
+        client = World().client()
+        replies = client.ask(client.connect_message(), client.message("/meta/disconnect"))
+        assert [reply["successful"] for reply in replies] == [True, True]
+        assert replies[0]["advice"]["reconnect"] == "none"
+
     def test_unknown_client_gets_no_advice(self) -> None:
         """X-4, A-5."""
         [reply] = World().ask({"channel": "/meta/disconnect", "clientId": "nobody"})
@@ -916,6 +923,18 @@ class TestService:
         client.ask(client.message("/meta/disconnect"))
         later.callback("too late")
         assert carrier.messages == [{"channel": "/service/echo", "successful": True}]
+
+    def test_newer_connect_gets_the_events(self) -> None:
+        """K-12: not an older batch whose service is slow."""
+        later: Deferred[str] = Deferred()
+        world, client = self.world(lambda session, data: later)
+        slow = client.send(client.connect_message(), client.message("/service/echo", data=1))
+        newer = client.connect()
+        client.session.deliver("/x", 1)
+        later.callback("done")
+        assert events(slow.messages) == []
+        world.turn()
+        assert events(newer.messages) == [1, "done"]
 
     def test_decorator(self) -> None:
         world = World()

@@ -87,7 +87,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(AttributeError):
-        Settings().timeout = 5.0  # type: ignore[misc]
+        Settings().timeout = 5.0
 
 
 def test_settings_that_say_the_same_are_equal() -> None:

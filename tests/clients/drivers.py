@@ -93,7 +93,7 @@ class Program(Client):
     """A client in a process of its own."""
 
     def __init__(self, *command: str) -> None:
-        self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the object
         self.process = subprocess.Popen(command, cwd=HERE, text=True, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.stderr)
         self.answers: queue.Queue[str] = queue.Queue()

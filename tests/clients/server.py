@@ -23,7 +23,7 @@ class Log:
     """Notes how sessions end."""
 
     def __init__(self, path: str) -> None:
-        self.file = open(path, "a", buffering=1)  # noqa: SIM115
+        self.file = open(path, "a", buffering=1)  # noqa: SIM115 - open as long as the object
 
     def write(self, **line: object) -> None:
         self.file.write(json.dumps(line) + "\n")

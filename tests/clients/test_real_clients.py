@@ -261,7 +261,7 @@ def test_each_client_comes_back_after_a_restart(world: World, how: signal.Signal
     await_state("connected", *pair)
     fence = (below, call())
     for client in pair:
-        until(lambda: fence in client.received, client.said)  # noqa: B023
+        until(lambda: fence in client.received, client.said)  # noqa: B023 - called before the loop goes on
         for channel in (exact, below):
             heard = [data for where, data in client.arrived[1:] if where == channel]
             assert sorted(heard) == called[min(heard) - 1:], "a call is missing or has come twice"

@@ -374,7 +374,8 @@ export class Client extends EventTarget {
   #hide() {
     if (this.#clientId) {
       this.#request({ channel: "/meta/disconnect" }).catch(() => {});
-      this.#transmit(this.#queue.splice(0).flat(), true);
+      const waiting = this.#queue.splice(0).flat();
+      while (waiting.length) this.#transmit(waiting.splice(0, MAX_BATCH), true);
     }
     this.#clientId = null;
     this.#giveUp();
