@@ -227,7 +227,10 @@ class Sessions:
         Returns the older one, to be fired with ``SUPERSEDED`` when the newer one is settled: answering
         it may let the next request on its connection in, which may be another connect of the session.
         """
-        self._deadlines.clear(session)
+        if self._settings.max_processing > 0:
+            self._expire_in(session, self._settings.max_processing)
+        else:
+            self._deadlines.clear(session)
         if session.state is not State.HELD:
             session.become(State.CONNECTED)
             return None

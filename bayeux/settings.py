@@ -50,6 +50,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Grace beyond ``interval`` for the next connect, before the session is removed (Q-3)."""
     max_client_interval: Seconds = 3600.0
     """Cap of the ``advice.interval`` that a client may announce for its next connect (G-24)."""
+    max_processing: Annotated[float, Meta(ge=-1, le=31_536_000)] = -1.0
+    """Longest time that a batch with a connect may wait for the application; then the session is removed,
+    as if it had expired.  0 or less: any time."""
     sweep_period: Period = 1.0
     """Granularity of expiry: sessions that expire within one period are removed together."""
     max_lazy_timeout: Seconds = 5.0

@@ -1112,6 +1112,20 @@ class TestLifeCycle:
         assert carrier.held
         assert client.session.alive
 
+    @pytest.mark.parametrize(("limit", "alive"), [(20.0, False), (-1.0, True), (0.0, True)])
+    def test_a_connect_that_is_processed_too_long(self, limit: float, alive: bool) -> None:
+        """Section 17, max_processing: off unless set; a hold is no processing."""
+        world = World(max_processing=limit, timeout=60.0)
+        world.hub.service("/service/never", lambda session, data: Deferred())
+        stuck, waiting = world.client(), world.client()
+        carrier = waiting.connect()
+        stuck.send(stuck.connect_message(), stuck.message("/service/never", data=1))
+        world.clock.advance(19)
+        assert stuck.session.alive
+        world.clock.advance(3)
+        assert stuck.session.alive is alive
+        assert carrier.held
+
     def test_overflow_disconnects(self) -> None:
         """Q-7, G-15: at the limit and one past it; the client is told to shake hands."""
         world = World(max_queue=3)
