@@ -70,6 +70,8 @@ class Deadlines(Generic[M]):
 
     def stop(self) -> None:
         """Forget everything."""
+        for _, _, thing in self._heap:
+            thing.deadline = thing.alarm = None
         self._heap.clear()
         self._useful = 0
         self._rearm()

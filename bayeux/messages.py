@@ -68,6 +68,13 @@ class Rejected(Struct):
     id: MessageID = UNSET
 
 
+class _Head(Struct):
+    """What a message has to have in order to be answered."""
+
+    channel: str = NO_CHANNEL
+    id: MessageID = UNSET
+
+
 class Advice(Struct):
     """What a client should do next, complete as A-2 wants it; times in milliseconds (A-1, A-7)."""
 
@@ -197,15 +204,16 @@ def _is_deeper(body: bytes, limit: int) -> bool:
 
 def _element(raw: Raw, settings: Settings) -> Message | Rejected:
     """Decode one element, letting go of fields that may be ignored when their type is wrong."""
+    if _size(raw) > settings.max_message:  # not looked into further than needed to answer it
+        head = _convert(raw, _Head) or _Head()
+        return Rejected(TooLarge(), head.channel, head.id if _is_id(head.id) else UNSET)
     try:
         message = _decode_message(raw)
     except msgspec.ValidationError:
         found = _lenient(raw)
     else:
         found = message if _is_id(message.id) else Rejected(MalformedMessage(), message.channel)
-    if isinstance(found, Message) and (
-        _size(raw) > settings.max_message or _size(found.ext) > settings.max_ext
-    ):
+    if isinstance(found, Message) and _size(found.ext) > settings.max_ext:
         return Rejected(TooLarge(), found.channel, found.id)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from bayeux.channels import expand, is_pattern
+from bayeux.channels import expand, is_pattern, is_service
 from bayeux.errors import InvalidChannel, MissingClientID
 from bayeux.messages import Message
 from bayeux.session import Link, Session
@@ -61,6 +61,6 @@ class ListenOnly(Policy):
     def can_publish(self, session: Session | None, channel: str, message: Message,
                     link: Link) -> Verdict:
         """Refuse what only the server publishes, ask the policy before about the rest."""
-        if not self._patterns.isdisjoint(expand(channel)):
+        if not is_service(channel) and not self._patterns.isdisjoint(expand(channel)):  # C-15
             return False
         return self._before.can_publish(session, channel, message, link)

@@ -176,13 +176,14 @@ class Sessions:
             event, settings.max_queue, settings.max_queue_bytes
         ):
             self.release(session, Release.EVENTS)  # a burst: what there is can be written now
+        before = len(session.queue)
         outcome = session.put(event, settings.max_queue, settings.max_queue_bytes, settings.overflow)
         if outcome is Outcome.OVERFLOWED:
             self._metrics.dropped += len(session.queue) + 1
             self.remove(session, "overflow", Release.KICKED)
             return
-        self._metrics.queued += outcome is Outcome.ACCEPTED
-        self._metrics.dropped += outcome is Outcome.DROPPED
+        self._metrics.queued += session.queue[-1] is event
+        self._metrics.dropped += before + 1 - len(session.queue)
         if event.lazy is None:
             self._wake(session)
         else:

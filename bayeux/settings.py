@@ -26,6 +26,8 @@ ConnectionType = Literal["long-polling", "callback-polling"]
 POLLING: tuple[ConnectionType, ...] = ("long-polling", "callback-polling")
 
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
 """Visible ASCII without the characters that part header values from one another: blank " , ; ="""
@@ -165,8 +167,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             value = getattr(self, field.name)
             try:
                 msgspec.convert(value, field.type)
-                if value != value:
-                    raise msgspec.ValidationError("Expected a number")  # NaN passes every bound
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{field.name} = {value!r}: {error}") from None
         for name, complaint in self._complaints():
@@ -191,7 +191,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for origin in (*self.allowed_origins, *([self.public_url] if self.public_url else [])):
             if origin not in ("*", "null") and not _is_origin(origin):
                 yield ("allowed_origins / public_url",
-                       f"{origin!r} must look like https://www.example.org, without a path")
+                       f"{origin!r} must look like https://www.example.org, without path or default port")
         if self.public_url in ("*", "null"):
             yield "public_url", "must be one address, https://www.example.org"
         for name in ("cookie_name", "cookie_path", "cookie_domain", "allowed_headers"):
@@ -251,8 +251,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def _is_origin(text: str) -> bool:
-    scheme, separator, rest = text.partition("://")
-    return bool(separator and scheme and rest) and text == text.lower() and not set(rest) & set("/?#@ ")
+    """Say whether a browser could send that as an origin: it leaves out the default port."""
+    return _ORIGIN.fullmatch(text) is not None and _DEFAULT_PORT.fullmatch(text) is None
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -1152,6 +1152,15 @@ class TestLifeCycle:
         assert events(client.ask(client.connect_message())) == kept
         assert world.hub.metrics.dropped == 1
 
+    def test_every_event_that_is_dropped_counts(self) -> None:
+        """Q-7: a large one may push out several."""
+        world = World(max_queue_bytes=150, overflow="drop_oldest")
+        client = world.client()
+        for size in (10, 10, 10, 80):
+            client.session.deliver("/a", "x" * size)
+        assert world.hub.metrics.queued == 4
+        assert world.hub.metrics.dropped == 4 - len(client.session.queue) > 1
+
     def test_overflow_by_bytes(self) -> None:
         """Q-7."""
         world = World(max_queue_bytes=100)
@@ -1658,5 +1667,6 @@ def test_listen_only() -> None:
     assert world.hub.publish("/prices/wool", 1) == 1
     [reply] = world.ask({"channel": "/other", "data": 1})
     assert reply["error"] == "401::No client ID"
+    assert World(ListenOnly("/**")).client().publish("/service/x", 1)["successful"] is True  # C-15
     with pytest.raises(InvalidChannel):
         ListenOnly("prices/*")

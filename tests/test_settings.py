@@ -243,7 +243,8 @@ NO_ORIGINS = ["www.example.org", "https://", "://x", "https:/www.example.org", "
 def test_an_allowed_origin_is_one(origin: str) -> None:
     """O-1: exact, as browsers write it."""
     assert complaint(allowed_origins=("https://ok.example", origin)) == (
-        f"allowed_origins / public_url: {origin!r} must look like https://www.example.org, without a path")
+        f"allowed_origins / public_url: {origin!r} must look like https://www.example.org, "
+        "without path or default port")
 
 
 @pytest.mark.parametrize("origin", [
@@ -257,7 +258,8 @@ def test_what_may_be_allowed(origin: str) -> None:
 def test_a_public_url_is_an_origin(url: str) -> None:
     """O-8."""
     assert complaint(public_url=url) == (
-        f"allowed_origins / public_url: {url!r} must look like https://www.example.org, without a path")
+        f"allowed_origins / public_url: {url!r} must look like https://www.example.org, "
+        "without path or default port")
 
 
 @pytest.mark.parametrize("url", ["*", "null"])
@@ -374,3 +376,20 @@ def test_a_mount_is_a_plain_path(mount: str) -> None:
     """L-1: anything else could never match a request."""
     with pytest.raises(SettingsError, match="must look like /bayeux"):
         Settings(mounts=(mount,))
+
+
+@pytest.mark.parametrize("origin", [
+    "https://*.example.org", "https://a:443", "http://a:80", "https://a\n", "https://ex\u00e4mple.org",
+    "https://A", "//a", "a", "https://a/", "https://a?b", "https://u@a", "https://"])
+def test_an_origin_that_no_browser_sends(origin: str) -> None:
+    """O-1: it could never be equal."""
+    with pytest.raises(SettingsError, match="must look like"):
+        Settings(allowed_origins=(origin,))
+
+
+@pytest.mark.parametrize("origin", [
+    "https://www.example.org", "http://localhost:8080", "http://[::1]:9", "https://a:80",
+    "chrome-extension://abcdef", "null", "*"])
+def test_an_origin_that_a_browser_sends(origin: str) -> None:
+    """O-1, O-5."""
+    assert Settings(allowed_origins=(origin,)).allowed_origins == (origin,)
