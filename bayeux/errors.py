@@ -16,7 +16,7 @@
     ``MalformedEnvelope``      not JSON, not UTF-8, wrong shape, too deep
     ``TooManyMessages``        batch over the limit
 
-Any handler may raise a ``BayeuxError``; it is turned into a reply at one place, in the exchange.
+Any handler may raise a ``BayeuxError``; the hub turns it into the reply of the message that caused it.
 """
 
 from __future__ import annotations
