@@ -44,16 +44,14 @@ class Broker:
         """Undo one ``subscribe``."""
         self._registry.remove(pattern, callback)
 
-    def publish(self, channel: str, data: bytes, lazy: float | None, publisher: Session | None) -> int:
-        """Hand an event to everybody who is subscribed; returns how many sessions that are.
+    def laziness(self, channel: str) -> float:
+        """Return for how many seconds the events of a channel may wait for company (D-12)."""
+        lazy = self._settings.lazy_channels
+        return next((lazy[pattern] for pattern in expand(channel) if pattern in lazy), 0.0) if lazy else 0.0
 
-        ``lazy`` is how long it may wait for company, in seconds; None: as its channel says (D-12).
-        """
+    def publish(self, event: Event, publisher: Session | None) -> int:
+        """Hand an event to everybody who is subscribed; returns how many sessions that are."""
         self._metrics.published += 1
-        if lazy is None and self._settings.lazy_channels:
-            lazy = next((self._settings.lazy_channels[pattern] for pattern in expand(channel)
-                         if pattern in self._settings.lazy_channels), None)
-        event = Event(channel, data, lazy or None)
         reached = self._sessions.reach(event, publisher)
         self._backlog.append((event, publisher))
         if not self._publishing:

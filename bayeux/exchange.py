@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from bayeux.channels import META_DISCONNECT
-from bayeux.errors import TooBusy
+from bayeux.errors import TooBusy, UnknownClient
 from bayeux.messages import Advice, Reply
-from bayeux.session import Link, Release, Session, State
+from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import Sessions
 
 
@@ -19,7 +20,7 @@ class Exchange:
     ``lost`` instead, and no event leaves its queue (D-13, N-1).
     """
 
-    __slots__ = ("_sessions", "alone", "connect", "is_lost", "link", "opened", "parked", "pending",
+    __slots__ = ("_sessions", "alone", "connect", "cycle", "is_lost", "link", "opened", "parked", "pending",
                  "released", "replies", "session")
 
     def __init__(self, sessions: Sessions, link: Link, alone: bool) -> None:
@@ -34,6 +35,8 @@ class Exchange:
         """Whether ``session`` was created by this exchange."""
         self.connect: Reply | None = None
         """The reply to a successful connect, held or not; events go out before it (D-8)."""
+        self.cycle = 0
+        """Which of its session's connects that is."""
         self.pending: Deferred[None] | None = None
         """Fires when every message is answered, where an application's answer has to be waited for."""
         self.parked: Deferred[Release] | None = None
@@ -53,8 +56,11 @@ class Exchange:
         """
         session = self.session
         events = []
-        if session is not None and self._takes_events(session):
-            events = [event.json for event in session.take()]
+        if session is not None:
+            if self._takes_events(session):
+                events = [event.json for event in session.take()]
+            elif self.opened and session.alive and isinstance(self.link, Stream):
+                self._sessions.bind(session, self.link)  # now, as no event may overtake the reply (W-13)
         if self.connect is None:
             return [reply.encode() for reply in self.replies] + events
         messages = []
@@ -63,8 +69,7 @@ class Exchange:
                 messages += events
                 messages += self._last_words(reply)
             messages.append(reply.encode())
-        if session is not None:
-            self._sessions.answered(session)
+        self._answered()
         return messages
 
     def lost(self) -> None:
@@ -74,7 +79,11 @@ class Exchange:
             return
         if self.holds:
             self._sessions.release(self.session, Release.LOST)
-        elif self.connect is not None and self.parked is None:
+        elif self.connect is not None:
+            self._answered()
+
+    def _answered(self) -> None:
+        if self.session is not None and self._is_newest(self.session):
             self._sessions.answered(self.session)
 
     @property
@@ -91,9 +100,17 @@ class Exchange:
         """Say whether the response may carry what is queued."""
         if not session.alive or self.opened:  # H-10
             return False
+        if self._sessions.connect_only(session):  # D-7
+            return self._is_newest(session)
+        if session.stream is not None:  # which may carry replies too; if not, they come without events (F-6)
+            return session.stream is self.link
         if self.connect is None:
-            return not (self.link.serial or self._sessions.connect_only)  # D-6, D-7
-        return session.state is not State.HELD  # or a newer connect is waiting for them (K-12)
+            return not self.link.serial  # D-6
+        return self._is_newest(session)
+
+    def _is_newest(self, session: Session) -> bool:
+        """Say whether the response has the reply to the newest connect: the next has not come yet (K-12)."""
+        return self.connect is not None and self.cycle == session.cycle
 
     def _last_words(self, reply: Reply) -> list[bytes]:
         """Give the reply to a connect the advice that the end of its session calls for."""
@@ -101,8 +118,13 @@ class Exchange:
             reply.successful = False
             reply.error = str(self._sessions.failed(TooBusy()))
             reply.advice = Advice("handshake", self._sessions.spread())
+        elif self.session is not None and self.session.removed_by is Release.OVERFLOW:
+            reply.successful = False
+            reply.error = str(self._sessions.failed(UnknownClient(self.session.id)))
+            reply.client_id = UNSET
+            reply.advice = Advice("handshake", 0)
         elif self.session is not None and not self.session.alive:  # K-14, X-3, X-6
             reply.advice = self._sessions.advice("none")
-            if self.released is Release.KICKED:
+            if self.session.removed_by is Release.KICKED:
                 return [Reply(META_DISCONNECT, True).encode()]
         return []

@@ -37,11 +37,13 @@ from bayeux.errors import (
     UnknownClient,
 )
 from bayeux.exchange import Exchange
+from bayeux.extensions import Call, Extension, Extensions
+from bayeux.extensions.builtin import built_in
 from bayeux.messages import Advice, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
-from bayeux.session import Link, Release, Session, State
+from bayeux.session import Link, Release, Session, State, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
 from bayeux.versions import VERSION, check_version
@@ -52,6 +54,8 @@ an answer, a Deferred of one, or a coroutine."""
 
 _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 """dojox.cometd's names for what is plain long-polling (K-5)."""
+_HEARTBEATS = ("eventsource",)
+"""Connection types whose connects only keep a session alive, as its events come by a stream beside (F-5)."""
 
 
 class Hub:
@@ -68,10 +72,13 @@ class Hub:
         self.policy = policy or Policy()
         self.metrics = Metrics()
         self._connection_types = _advertised(self.settings)
-        self.sessions = Sessions(clock, self.settings, self.metrics)
+        self._extensions = Extensions(self.metrics)
+        for extension in built_in(self.settings):
+            self._extensions.add(extension)
+        self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
-        self._meta: dict[str, Callable[[Message, Exchange], Reply | Deferred[Reply]]] = {
+        self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
             META_DISCONNECT: self._disconnect,
@@ -90,8 +97,7 @@ class Hub:
         self._check_name(channel)
         if is_service(channel):
             raise Denied("Forbidden channel", channel)
-        delay = self.settings.max_lazy_timeout if lazy else None
-        return self._broker.publish(channel, encode_data(data), delay, None)
+        return self._broker.publish(self._event(channel, encode_data(data), lazy=lazy), None)
 
     def subscribe(self, pattern: str, callback: Subscriber) -> None:
         """Call ``callback(channel, data)`` for every event on a channel or pattern.
@@ -135,6 +141,14 @@ class Hub:
     def remove_listener(self, listener: SessionListener) -> None:
         """Undo ``add_listener``."""
         self.sessions.listeners.remove(listener)
+
+    def add_extension(self, extension: Extension) -> None:
+        """Have an extension look at the messages of all clients, behind those that are there already."""
+        self._extensions.add(extension)
+
+    def remove_extension(self, extension: Extension) -> None:
+        """Undo ``add_extension``."""
+        self._extensions.remove(extension)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -180,26 +194,67 @@ class Hub:
     def _handle(self, message: Message | Rejected, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Answer one message, whatever happens: here errors become replies (E-32)."""
         if isinstance(message, Rejected):
-            return self._failed(message, message.error)
-        if message.channel != META_CONNECT and message.client_id is not None:
-            self._make_way(message.client_id)
+            call = Call(Message(message.channel, message.id), exchange.link)
+            return self._finish(self._failed(message, message.error), call, exchange)
+        call = Call(message, exchange.link)
+        if message.channel != META_HANDSHAKE and message.client_id is not None:
+            call.session = self._find(message, exchange)
+            if message.channel != META_CONNECT and call.session is not None:
+                self._make_way(call.session)
         try:
-            outcome = self._meta.get(message.channel, self._publish)(message, exchange)
+            waiting = self._extensions.incoming(call)
+            outcome = (self._dispatch(call, exchange) if waiting is None
+                       else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
-            return self._failed(message, error)
+            outcome = self._failed(message, error)
         if isinstance(outcome, Deferred):
-            return outcome.addErrback(self._failed_later, message)
-        return outcome
+            return outcome.addErrback(self._failed_later, message).addCallback(self._finish, call, exchange)
+        return self._finish(outcome, call, exchange)
+
+    def _dispatch(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
+        return self._meta.get(call.message.channel, self._publish)(call, exchange)
+
+    def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
+        """Let extensions look at a reply, when its time has come."""
+        if reply is exchange.connect and exchange.parked is not None:
+            exchange.parked.addCallback(self._finish_parked, reply, call)
+            return reply
+        waiting = self._let_out(reply, call)
+        return reply if waiting is None else waiting.addCallback(lambda _: reply)
+
+    def _finish_parked(self, why: Release, reply: Reply, call: Call) -> Release | Deferred[Release]:
+        if why is Release.SUPERSEDED or why is Release.LOST:
+            return why
+        waiting = self._let_out(reply, call)
+        return why if waiting is None else waiting.addCallback(lambda _: why)
+
+    def _let_out(self, reply: Reply, call: Call) -> Deferred[None] | None:
+        """Run the hooks for a reply; one that fails makes it an unsuccessful one (E-32)."""
+        try:
+            waiting = self._extensions.outgoing(reply, call)
+        except Exception as error:
+            self._spoil(reply, error)
+            return None
+        return None if waiting is None else waiting.addErrback(
+            lambda failure: self._spoil(reply, cast(BaseException, failure.value)))
+
+    def _spoil(self, reply: Reply, error: BaseException) -> None:
+        reply.successful = False
+        reply.error = str(self.sessions.failed(self._told(error, reply.channel)))
 
     def _failed_later(self, failure: Failure, message: Message) -> Reply:
         return self._failed(message, cast(BaseException, failure.value))
 
+    def _told(self, error: BaseException, channel: str) -> BayeuxError:
+        """Return what a client is told of an error: of those that are not meant for it, only that it was."""
+        if isinstance(error, BayeuxError):
+            return error
+        self.metrics.application_errors += 1
+        self._log.failure("a handler failed on {channel!r}", Failure(error), channel=channel[:64])
+        return InternalError()
+
     def _failed(self, message: Message | Rejected, error: BaseException) -> Reply:
-        if not isinstance(error, BayeuxError):
-            self.metrics.application_errors += 1
-            self._log.failure("a handler failed on {channel!r}", Failure(error),
-                              channel=message.channel[:64])
-            error = InternalError()
+        error = self._told(error, message.channel)
         reply = Reply(message.channel, False, id=message.id, error=str(self.sessions.failed(error)))
         if message.channel == META_HANDSHAKE:
             reply.version = reply.minimum_version = VERSION
@@ -220,31 +275,46 @@ class Hub:
             reply.subscription = message.subscription
         return reply
 
-    def _make_way(self, client_id: str) -> None:
+    def _make_way(self, session: Session) -> None:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""
-        session = self.sessions.get(client_id)
-        if session is not None and session.link is not None and session.link.serial:
+        if session.link is not None and session.link.serial:
             self.sessions.release(session, Release.MAKE_WAY)
 
-    def _session(self, message: Message, exchange: Exchange) -> Session:
-        """Find the session that a message speaks for, if it may (I-3, I-6, B-2)."""
-        client_id = message.client_id
-        if client_id is None:
+    def _find(self, message: Message, exchange: Exchange) -> Session | None:
+        """Return the session that a message speaks for, None if there is none or it may not (I-3, I-6)."""
+        session = self.sessions.get(cast(str, message.client_id))
+        if session is None or session is not (exchange.session or session):
+            return None
+        link = exchange.link
+        if session.browser_id is not None and session.browser_id != link.browser_id and (
+            link.browser_id is not None or self.settings.require_browser_cookie
+        ):
+            return None  # B-2
+        if isinstance(link, Stream) and link.session is not session and (
+            self.settings.require_handshake_per_connection
+            # Only a connect may come for another session: Faye handshakes elsewhere, and then goes on (W-6).
+            or (link.session is not None and message.channel != META_CONNECT)
+        ):
+            return None
+        return session
+
+    def _session(self, call: Call, exchange: Exchange) -> Session:
+        """Return the session of a message that needs one; from here on the batch speaks for that (I-6)."""
+        if call.message.client_id is None:
             raise MissingClientID
         if self.sessions.closed:
             raise TooBusy
-        session = self.sessions.get(client_id)
-        if session is None or session is not (exchange.session or session):
-            raise UnknownClient(client_id)
-        if session.browser_id is not None and session.browser_id != exchange.link.browser_id and (
-            exchange.link.browser_id is not None or self.settings.require_browser_cookie
-        ):
-            raise UnknownClient(client_id)
+        session = call.session
+        if session is None or not session.alive:
+            raise UnknownClient(call.message.client_id)
         exchange.session = session
+        if isinstance(exchange.link, Stream):
+            self.sessions.bind(session, exchange.link)
         return session
 
-    def _handshake(self, message: Message, exchange: Exchange) -> Reply | Deferred[Reply]:
+    def _handshake(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Create a session (section 6)."""
+        message = call.message
         if message.version is None:
             raise MissingField("version")
         check_version(message.version, message.minimum_version)
@@ -259,7 +329,7 @@ class Hub:
         def opened(allowed: bool) -> Reply:
             if not allowed:
                 raise Denied("Handshake denied")
-            exchange.session = session = self.sessions.open(exchange.link)
+            exchange.session = call.session = session = self.sessions.open(exchange.link)
             exchange.opened = True
             return Reply(
                 META_HANDSHAKE, True, id=message.id, client_id=session.id,
@@ -270,9 +340,10 @@ class Hub:
 
         return then(self.policy.can_handshake(message, exchange.link), opened)
 
-    def _connect(self, message: Message, exchange: Exchange) -> Reply:
+    def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
-        session = self._session(message, exchange)
+        message, link = call.message, exchange.link
+        session = self._session(call, exchange)
         if message.connection_type is None:
             self.sessions.touch(session)
             raise MissingField("connectionType")
@@ -280,24 +351,39 @@ class Hub:
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
         first = session.state is State.HANDSHAKEN
+        heartbeat = message.connection_type in _HEARTBEATS
+        if not heartbeat and not isinstance(link, Stream):
+            self.sessions.leave_stream(session)
         superseded = self.sessions.connecting(session)
+        call.cycle = exchange.cycle = session.cycle
         wait = self._read_wishes(message, session)
         exchange.connect = reply = Reply(
             META_CONNECT, True, id=message.id, client_id=session.id,
             advice=self.sessions.advice("retry"),
         )
-        if first or not exchange.alone or wait <= 0 or session.urgent:  # K-6, K-8, K-9, K-10
-            pass
-        elif self.sessions.crowded(session):
+        if heartbeat and not self.sessions.connect_only(session):
+            self._beat(session, reply)
+        elif first or not exchange.alone or wait <= 0 or not call.hold or self._is_ready(session):
+            pass  # K-6, K-10, K-8, K-9
+        elif not isinstance(link, Stream) and self.sessions.crowded(session):
             self._turn_away(session, reply)
         elif self.sessions.full(session):
             self._put_off(session, reply)
         else:
-            exchange.parked = self.sessions.hold(session, exchange.link, wait)
+            exchange.parked = self.sessions.hold(session, link, wait)
             exchange.parked.addCallback(exchange.note)
         if superseded is not None:
             superseded.callback(Release.SUPERSEDED)
         return reply
+
+    def _is_ready(self, session: Session) -> bool:
+        """Say whether there is something that a connect has to be answered with at once (K-9)."""
+        return session.queue.urgent and (session.stream is None or self.sessions.connect_only(session))
+
+    def _beat(self, session: Session, reply: Reply) -> None:
+        """Answer a connect that only keeps the session alive: the next one need not come soon (F-5)."""
+        session.grace = self.settings.timeout + self.settings.max_interval
+        reply.advice = Advice("retry", round(1000 * self.settings.timeout), 0)
 
     def _read_wishes(self, message: Message, session: Session) -> float:
         """Return how long a connect may be held; both that and the interval are for this cycle (K-8)."""
@@ -326,15 +412,15 @@ class Hub:
             reply.advice = self.sessions.advice("none")
         cast(Advice, reply.advice).multiple_clients = True
 
-    def _disconnect(self, message: Message, exchange: Exchange) -> Reply:
+    def _disconnect(self, call: Call, exchange: Exchange) -> Reply:
         """End a session by its client's wish (section 8)."""
-        session = self._session(message, exchange)
+        session = self._session(call, exchange)
         self.sessions.remove(session, "disconnect", Release.DISCONNECTED)
-        return Reply(META_DISCONNECT, True, id=message.id, client_id=session.id)
+        return Reply(META_DISCONNECT, True, id=call.message.id, client_id=session.id)
 
-    def _subscribe(self, message: Message, exchange: Exchange) -> Reply | Deferred[Reply]:
+    def _subscribe(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Subscribe to all of the channels named, or to none (section 9)."""
-        session = self._speaking(message, exchange)
+        session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
         asking = iter(wanted)
 
@@ -368,9 +454,9 @@ class Hub:
         if not verdict:
             raise Denied("Subscription denied", pattern)
 
-    def _unsubscribe(self, message: Message, exchange: Exchange) -> Reply:
+    def _unsubscribe(self, call: Call, exchange: Exchange) -> Reply:
         """Undo subscriptions, literally those named (S-8, S-9)."""
-        session = self._speaking(message, exchange)
+        session, message = self._speaking(call, exchange), call.message
         for pattern in self._patterns(message):
             self.sessions.unsubscribe(session, pattern)
         return self._subscription_reply(message, session)
@@ -380,12 +466,12 @@ class Hub:
         return Reply(message.channel, True, id=message.id, client_id=session.id,
                      subscription=message.subscription)
 
-    def _publish(self, message: Message, exchange: Exchange) -> Reply | Deferred[Reply]:
+    def _publish(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Publish, or have a service answer (sections 10 and 11)."""
-        channel = message.channel
+        message, channel = call.message, call.message.channel
         if is_meta(channel) and channel != "/meta":
             raise UnknownChannel(channel)
-        session = None if message.client_id is None else self._speaking(message, exchange)
+        session = None if message.client_id is None else self._speaking(call, exchange)
         self._check_name(channel)
         if message.data is UNSET:
             raise MissingField("data")
@@ -396,24 +482,23 @@ class Hub:
             if session is not None and not session.alive:
                 raise UnknownClient(session.id)  # it left while the policy thought
             if is_service(channel):
-                return self._serve(message, session)
-            self._broker.publish(channel, bytes(cast(Any, message.data)), None, session)
+                return self._serve(call, session)
+            self._broker.publish(self._event(channel, bytes(cast(Any, message.data)), call), session)
             return Reply(channel, True, id=message.id)
 
         return then(self.policy.can_publish(session, channel, message, exchange.link), publish)
 
-    def _serve(self, message: Message, session: Session | None) -> Reply | Deferred[Reply]:
+    def _serve(self, call: Call, session: Session | None) -> Reply | Deferred[Reply]:
         """Have the application answer a message to a service channel (V-1 to V-5)."""
         if session is None:
             raise MissingClientID
-        channel = message.channel
+        message, channel = call.message, call.message.channel
         handler = self._services.get(channel)
 
         def answered(answer: object) -> Reply:
             if answer is not None:
                 identity = message.id if self.settings.service_answer_id else UNSET
-                event = Event(channel, encode_data(answer), message_id=identity)
-                self.sessions.deliver(session, event)
+                self.sessions.send(session, Event(channel, encode_data(answer), message_id=identity))
             return Reply(channel, True, id=message.id)
 
         if handler is None:
@@ -422,9 +507,16 @@ class Hub:
 
     # -- what they have in common ---------------------------------------------------------------
 
-    def _speaking(self, message: Message, exchange: Exchange) -> Session:
-        """Find the session of a message other than connect, which is a sign of life (Q-3)."""
-        session = self._session(message, exchange)
+    def _event(self, channel: str, data: bytes, call: Call | None = None, lazy: bool = False) -> Event:
+        """Make the event of a publish; unless it is lazy by itself its channel may be (D-12)."""
+        wait = self.settings.max_lazy_timeout if lazy else self._broker.laziness(channel)
+        event = Event(channel, data, wait or None)
+        self._extensions.publishing(event, call)
+        return event
+
+    def _speaking(self, call: Call, exchange: Exchange) -> Session:
+        """Return the session of a message other than connect, which is a sign of life (Q-3)."""
+        session = self._session(call, exchange)
         self.sessions.touch(session)
         return session
 

@@ -98,6 +98,13 @@ class Reply(Struct, rename="camel"):
     error: str | UnsetType = UNSET
     advice: Advice | UnsetType = UNSET
     ext: dict[str, Any] | UnsetType = UNSET
+    timestamp: str | UnsetType = UNSET
+
+    def extend(self, name: str, value: object) -> None:
+        """Set one key of ``ext``, leaving the others alone (XG-2)."""
+        if self.ext is UNSET:
+            self.ext = {}
+        self.ext[name] = value
 
     def encode(self) -> bytes:
         """Return the reply as JSON."""
@@ -110,7 +117,7 @@ class Event:
     Built from an allow-list: nothing of the publisher's message but ``data`` gets in (D-4).
     """
 
-    __slots__ = ("channel", "data", "json", "lazy")
+    __slots__ = ("channel", "data", "envelope", "json", "lazy")
 
     def __init__(self, channel: str, data: bytes, lazy: float | None = None,
                  message_id: MessageID = UNSET) -> None:
@@ -121,6 +128,13 @@ class Event:
         # A channel's grammar leaves nothing to escape.
         identity = b"" if message_id is UNSET else b',"id":' + _encode(message_id)
         self.json = b'{"channel":"%b"%b,"data":%b}' % (channel.encode("ascii"), identity, data)
+        self.envelope: bytes | None = None
+        """The event alone as a transport sends it, for that transport to keep."""
+
+    def add(self, name: str, value: object) -> None:
+        """Add a field; to be done before the event is queued for anybody."""
+        self.json = self.json[:-1] + b',%b:%b}' % (_encode(name), _encode(value))
+
 
 
 def encode_data(value: object) -> bytes:

@@ -7,13 +7,14 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 from bayeux.channels import is_name, is_reserved
 from bayeux.errors import InvalidChannel
 from bayeux.messages import Event, encode_data
+from bayeux.queues import EventQueue
 
 
 class State(Enum):
@@ -57,13 +58,15 @@ class Release(Enum):
     """The client has disconnected (K-14)."""
     KICKED = auto()
     """The server has disconnected the client (X-6)."""
+    OVERFLOW = auto()
+    """Its queue was full: the client has to shake hands again, and so learns of its loss (Q-7)."""
     SHUTDOWN = auto()
     """The server stops (Q-10)."""
     LOST = auto()
     """Its connection is gone: nobody can be answered (N-1)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Link:
     """What a session and a policy may know of the carrier that a batch came by."""
 
@@ -79,19 +82,26 @@ class Link:
     """Returns a request header by its lower-case name, "" where it is absent."""
 
 
-class Outcome(Enum):
-    """What became of an event that was put into a queue."""
+@dataclass(slots=True, eq=False)
+class Stream(Link):
+    """A link that can be written to at any time, as a socket can; it carries one session at most (W-5)."""
 
-    ACCEPTED = auto()
-    DROPPED = auto()
-    OVERFLOWED = auto()
+    session: Session | None = None
+
+    def push(self) -> None:
+        """Write the events that the session has queued, as far as the peer keeps up with them (W-10)."""
+        raise NotImplementedError
+
+    def unbound(self) -> None:
+        """Take note that the session has gone: to another link, or for good (W-7)."""
+        raise NotImplementedError
 
 
 class Owner(Protocol):
     """What a session asks of those who keep it, on behalf of an application."""
 
-    def deliver(self, session: Session, event: Event) -> None:
-        """Queue an event and see that it goes out."""
+    def send(self, session: Session, event: Event) -> None:
+        """Queue an event of the application's and see that it goes out."""
 
     def remove(self, session: Session, reason: str, why: Release) -> None:
         """End the session."""
@@ -104,8 +114,9 @@ class Session:
     to another client: whoever knows it is that client (I-4).
     """
 
-    __slots__ = ("_owner", "address", "alarm", "browser_id", "deadline", "grace", "hold_until", "id",
-                 "lazy_until", "link", "parked", "queue", "queue_bytes", "state", "subscriptions")
+    __slots__ = ("_owner", "address", "alarm", "browser_id", "cycle", "deadline", "extensions", "grace", "id",
+                 "lazy_until", "link", "parked", "queue", "removed_by", "state", "stream", "subscriptions",
+                 "until")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
@@ -113,20 +124,28 @@ class Session:
         self.address = ""
         """The IP address from which it was opened."""
         self.browser_id: str | None = None
+        self.extensions: tuple[Any, ...] = ()
+        """The ``Extension`` objects that are for this client alone; an application may add its own."""
         self.subscriptions: set[str] = set()
-        self.queue: list[Event] = []
-        self.queue_bytes = 0
+        self.queue = EventQueue()
+        self.stream: Stream | None = None
+        """What takes its events as they come; without one they wait for a connect."""
         self.link: Link | None = None
         """The carrier of the held connect."""
+        self.cycle = 0
+        """How many connects have come: only the newest takes events (K-12)."""
         self.grace = 0.0
         """Seconds from the next connect reply to expiry (Q-3)."""
-        self.hold_until = 0.0
+        self.until: float | None = None
+        """When the hold of its connect ends, or else the session."""
         self.lazy_until: float | None = None
         """When the oldest lazy event in the queue must go (D-12)."""
         self.deadline: float | None = None
         self.alarm: float | None = None
         self.parked: Deferred[Release] | None = None
         """The held connect: fires when it is to be answered, and says why."""
+        self.removed_by: Release | None = None
+        """Why it has ended, if it has."""
         self._owner = owner
 
     def __repr__(self) -> str:
@@ -143,7 +162,7 @@ class Session:
         """
         if not is_name(channel) or is_reserved(channel):
             raise InvalidChannel(channel)
-        self._owner.deliver(self, Event(channel, encode_data(data)))
+        self._owner.send(self, Event(channel, encode_data(data)))
 
     def disconnect(self) -> None:
         """End the session from the server's side (X-6).
@@ -182,36 +201,10 @@ class Session:
         self.become(state)
         return parked
 
-    def fits(self, event: Event, most: int, most_bytes: int) -> bool:
-        """Say whether the queue has room for an event; an empty one has room for any (Q-7)."""
-        return not self.queue or (
-            len(self.queue) < most and self.queue_bytes + len(event.json) <= most_bytes)
-
-    def put(self, event: Event, most: int, most_bytes: int, overflow: str) -> Outcome:
-        """Queue an event, within bounds of events and bytes; a full queue does as ``overflow`` says."""
-        outcome = Outcome.ACCEPTED
-        if not self.fits(event, most, most_bytes):
-            if overflow == "disconnect":
-                return Outcome.OVERFLOWED
-            outcome = Outcome.DROPPED
-            if overflow == "drop_newest":
-                return outcome
-            while not self.fits(event, most, most_bytes):
-                self.queue_bytes -= len(self.queue.pop(0).json)
-        self.queue.append(event)
-        self.queue_bytes += len(event.json)
-        return outcome
-
     def take(self) -> list[Event]:
-        """Empty the queue into the caller's hands, who must be about to send it (D-13)."""
-        events, self.queue, self.queue_bytes = self.queue, [], 0
+        """Take the queued events into the caller's hands, who must be about to send them (D-13)."""
         self.lazy_until = None
-        return events
-
-    @property
-    def urgent(self) -> bool:
-        """Whether anything in the queue must not wait for company."""
-        return any(event.lazy is None for event in self.queue)
+        return self.queue.take()
 
 
 _ALPHABET = string.ascii_letters + string.digits

@@ -13,10 +13,12 @@ from twisted.logger import Logger
 
 from bayeux.deadlines import Deadlines
 from bayeux.errors import BayeuxError, TooBusy
+from bayeux.extensions import Extensions
 from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
+from bayeux.queues import QueueOverflow
 from bayeux.registry import Registry
-from bayeux.session import Link, Outcome, Release, Session, State
+from bayeux.session import Link, Release, Session, State, Stream
 from bayeux.settings import Settings
 
 
@@ -39,8 +41,10 @@ class Sessions:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, settings: Settings, metrics: Metrics) -> None:
-        self._clock = clock
+    def __init__(self, clock: IReactorTime, settings: Settings, metrics: Metrics,
+                 extensions: Extensions) -> None:
+        self.clock = clock
+        self._extensions = extensions
         self._settings = settings
         self._metrics = metrics
         self._by_id: dict[str, Session] = {}
@@ -90,7 +94,7 @@ class Sessions:
         session = Session(self)
         session.browser_id = link.browser_id
         session.address = link.address
-        self._by_address[link.address] += 1
+        _count(self._by_address, link.address, 1)
         session.grace = self._settings.interval + self._settings.max_interval
         self._by_id[session.id] = session
         self._metrics.sessions_added += 1
@@ -103,18 +107,22 @@ class Sessions:
         if not session.alive:
             return
         if session.state is State.HELD:
-            self._count_out(session)
+            self._count(session, -1)
         parked = session.unpark(State.REMOVED)
+        session.removed_by = why
+        stream = self._part(session)
         del self._by_id[session.id]
         self._deadlines.forget(session)
-        _count_down(self._by_address, session.address)
+        _count(self._by_address, session.address, -1)
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
         session.subscriptions.clear()
-        session.take()
+        session.queue.clear()
         self._metrics.sessions_removed[reason] += 1
         if parked is not None:
             parked.callback(why)
+        if stream is not None:
+            stream.unbound()
         self._tell("session_removed", session, reason)
 
     def close(self) -> None:
@@ -126,8 +134,8 @@ class Sessions:
 
     def touch(self, session: Session) -> None:
         """Note a sign of life other than a connect: it puts off expiry, if that runs (Q-3)."""
-        if session.deadline is not None and session.state is not State.HELD:
-            remaining = session.deadline - self._clock.seconds()
+        if session.until is not None and session.state is not State.HELD:
+            remaining = session.until - self.clock.seconds()
             if remaining < self._settings.max_interval:
                 self._expire_in(session, self._settings.max_interval)
 
@@ -148,6 +156,51 @@ class Sessions:
         session.subscriptions.discard(pattern)
         self._registry.remove(pattern, session)
 
+    # -- streams --------------------------------------------------------------------------------
+
+    def bind(self, session: Session, stream: Stream) -> None:
+        """Let a session's events go by a stream from now on (W-5), instead of any other (W-6, W-7)."""
+        previous = session.stream
+        if previous is stream:
+            return
+        self.unbind(stream)
+        superseded = None
+        if previous is not None:
+            if session.state is State.HELD and session.link is previous:
+                superseded = self._supersede(session)
+                self.answered(session)
+            self._part(session)
+        session.stream, stream.session = stream, session
+        if session.queue:
+            self._wake(session)
+        if previous is not None:
+            previous.unbound()
+        if superseded is not None:
+            superseded.callback(Release.SUPERSEDED)
+
+    def unbind(self, stream: Stream) -> None:
+        """Part a stream from its session, if it has one, which then has to come back in time (W-6, W-15)."""
+        session = stream.session
+        if session is None:
+            return
+        self._part(session)
+        if session.state is not State.HELD:
+            self.answered(session)
+        elif session.link is stream:
+            self.release(session, Release.LOST)
+
+    def leave_stream(self, session: Session) -> None:
+        """Let a session's events wait for its connects from now on (W-7)."""
+        stream = self._part(session)
+        if stream is not None:
+            stream.unbound()
+
+    def _part(self, session: Session) -> Stream | None:
+        stream = session.stream
+        if stream is not None:
+            session.stream = stream.session = None
+        return stream
+
     # -- delivery -------------------------------------------------------------------------------
 
     def reach(self, event: Event, publisher: Session | None) -> int:
@@ -167,47 +220,67 @@ class Sessions:
         """Return who does not get what it publishes (P-11)."""
         return None if self._settings.broadcast_to_publisher else publisher
 
+    def send(self, session: Session, event: Event) -> None:
+        """Deliver an event that the application has made for one session."""
+        self._extensions.publishing(event, None)
+        self.deliver(session, event)
+
     def deliver(self, session: Session, event: Event) -> None:
-        """Queue an event for one session and see that it goes out at the end of this turn."""
+        """Queue an event for one session, unless an extension keeps it, and see that it goes out."""
+        if self._extensions.filters or session.extensions:
+            if self._extensions.deliver(session, event, self._put) > self._settings.max_queue:
+                self._overflow(session)
+        else:
+            self._put(session, event)
+
+    def _put(self, session: Session, event: Event) -> None:
         if not session.alive:
             return
-        settings = self._settings
-        if session.state is State.HELD and not session.fits(
-            event, settings.max_queue, settings.max_queue_bytes
-        ):
-            self.release(session, Release.EVENTS)  # a burst: what there is can be written now
-        before = len(session.queue)
-        outcome = session.put(event, settings.max_queue, settings.max_queue_bytes, settings.overflow)
-        if outcome is Outcome.OVERFLOWED:
-            self._metrics.dropped += len(session.queue) + 1
-            self.remove(session, "overflow", Release.KICKED)
+        if not session.queue.fits(event, self._settings):
+            self.dispatch(session)  # a burst: what there is can be written now
+        try:
+            lost = session.queue.put(event, self._settings)
+        except QueueOverflow:
+            self._overflow(session)
             return
-        self._metrics.queued += session.queue[-1] is event
-        self._metrics.dropped += before + 1 - len(session.queue)
+        self._metrics.dropped += len(lost)
+        self._metrics.queued += event not in lost
         if event.lazy is None:
             self._wake(session)
         else:
             self._put_off(session, event.lazy)
 
+    def _overflow(self, session: Session) -> None:
+        self._metrics.dropped += len(session.queue) + 1
+        self.remove(session, "overflow", Release.OVERFLOW)
+
     def _wake(self, session: Session) -> None:
-        if session.state is State.HELD:
+        """See that the session's events go out at the end of this turn."""
+        if session.state is State.HELD or session.stream is not None:
             if not self._woken:
-                self._clock.callLater(0, self._flush)
+                self.clock.callLater(0, self._flush)
             self._woken[session] = None
 
     def _flush(self) -> None:
-        """Answer the held connects of all sessions that have got events in this turn."""
+        """Send the events of all sessions that have got some in this turn."""
         woken, self._woken = self._woken, {}
         for session in woken:
-            if session.state is State.HELD and session.queue:
-                self.release(session, Release.EVENTS)
+            self.dispatch(session)
+
+    def dispatch(self, session: Session) -> None:
+        """Send what is queued, if there is something that can carry it now."""
+        if not session.queue:
+            return
+        if session.stream is not None and not self.connect_only(session):
+            session.stream.push()
+        elif session.state is State.HELD:
+            self.release(session, Release.EVENTS)
 
     def _put_off(self, session: Session, delay: float) -> None:
-        until = self._clock.seconds() + delay
+        until = self.clock.seconds() + delay
         if session.lazy_until is None or until < session.lazy_until:
             session.lazy_until = until
-            if session.state is State.HELD:
-                self._deadlines.set(session, min(until, session.hold_until))
+            self._arm(session)
 
     # -- holding connects -----------------------------------------------------------------------
 
@@ -228,41 +301,43 @@ class Sessions:
         Returns the older one, to be fired with ``SUPERSEDED`` when the newer one is settled: answering
         it may let the next request on its connection in, which may be another connect of the session.
         """
+        superseded = None
+        if session.state is State.HELD:
+            superseded = self._supersede(session)
+        else:
+            session.become(State.CONNECTED)
+        session.cycle += 1
+        session.until = None
         if self._settings.max_processing > 0:
             self._expire_in(session, self._settings.max_processing)
-        else:
-            self._deadlines.clear(session)
-        if session.state is not State.HELD:
-            session.become(State.CONNECTED)
-            return None
+        self._arm(session)
+        return superseded
+
+    def _supersede(self, session: Session) -> Deferred[Release] | None:
+        """Take the held connect out of the way of something newer, which is to fire it."""
         self._metrics.superseded += 1
-        self._count_out(session)
+        self._count(session, -1)
+        session.until = None
         return session.unpark(State.CONNECTED)
 
     def hold(self, session: Session, link: Link, seconds: float) -> Deferred[Release]:
         """Hold a connect for at most so long (K-7)."""
         self._metrics.held += 1
-        self.held += 1
-        self._held_by_address[session.address] += 1
-        if session.browser_id is not None:
-            self.held_by_browser[session.browser_id] += 1
         parked = session.park(link)
-        now = self._clock.seconds()
-        session.hold_until = until = now + seconds
-        if session.lazy_until is not None:
-            until = min(until, max(now, session.lazy_until))
-        self._deadlines.set(session, until)
+        self._count(session, 1)
+        session.until = self.clock.seconds() + seconds
+        self._arm(session)
         return parked
 
     def release(self, session: Session, why: Release) -> None:
         """Let the held connect of a session be answered."""
-        self._count_out(session)
+        self._count(session, -1)
         parked = session.unpark(State.CONNECTED)
+        session.until = None
+        self._arm(session)
         if why is Release.LOST:
             self._metrics.carriers_lost += 1
             self.answered(session)
-        else:
-            self._deadlines.clear(session)
         if parked is not None:
             parked.callback(why)
 
@@ -271,28 +346,44 @@ class Sessions:
         if session.alive and session.state is not State.HELD:
             self._expire_in(session, session.grace)
 
-    def _count_out(self, session: Session) -> None:
-        self.held -= 1
-        _count_down(self._held_by_address, session.address)
-        if session.browser_id is not None:
-            _count_down(self.held_by_browser, session.browser_id)
+    def _count(self, session: Session, step: int) -> None:
+        """Count a held connect in or out; a browser has few connections, but streams are not of these."""
+        self.held += step
+        _count(self._held_by_address, session.address, step)
+        if session.browser_id is not None and not isinstance(session.link, Stream):
+            _count(self.held_by_browser, session.browser_id, step)
 
     # -- time -----------------------------------------------------------------------------------
 
     def _expire_in(self, session: Session, seconds: float) -> None:
         # Rounded up, so that those that expire within one period go together.
         period = self._settings.sweep_period
-        deadline = self._clock.seconds() + seconds
-        self._deadlines.set(session, -(-deadline // period) * period)
+        session.until = -(-(self.clock.seconds() + seconds) // period) * period
+        self._arm(session)
+
+    def _arm(self, session: Session) -> None:
+        """Set the session's deadline: the end of its hold, its expiry, or when lazy events must go."""
+        until = session.until
+        if session.lazy_until is not None and (session.state is State.HELD or session.stream is not None):
+            until = session.lazy_until if until is None else min(until, session.lazy_until)
+        if until is None:
+            self._deadlines.clear(session)
+        else:
+            self._deadlines.set(session, max(until, self.clock.seconds()))
 
     def _due(self, session: Session) -> None:
-        if session.state is State.HELD:
-            if session.queue or session.hold_until <= self._clock.seconds():
+        now = self.clock.seconds()
+        if session.until is not None and session.until <= now:
+            if session.state is State.HELD:
                 self.release(session, Release.TIMEOUT)
-            else:  # it was for lazy events, which another response has taken along
-                self._deadlines.set(session, session.hold_until)
-        else:
-            self.remove(session, "timeout", Release.TIMEOUT)
+            else:
+                self.remove(session, "timeout", Release.TIMEOUT)
+            return
+        if session.lazy_until is not None and session.lazy_until <= now:
+            session.lazy_until = None
+            self.dispatch(session)
+        if session.alive:
+            self._arm(session)  # or it was for lazy events, which another response has taken along
 
     # -- what clients are told ------------------------------------------------------------------
 
@@ -306,10 +397,9 @@ class Sessions:
         self._metrics.failures[error.code] += 1
         return error
 
-    @property
-    def connect_only(self) -> bool:
-        """Whether events travel with connect replies only (D-7)."""
-        return self._settings.meta_connect_deliver_only
+    def connect_only(self, session: Session) -> bool:
+        """Say whether a session's events travel with connect replies only (D-7)."""
+        return session.queue.connect_only or self._settings.meta_connect_deliver_only
 
     def spread(self, least: float = 0.0) -> int:
         """Return a random delay in milliseconds, so that clients do not all come back at once (Q-10)."""
@@ -324,8 +414,8 @@ class Sessions:
                 self._log.failure("a session listener failed")
 
 
-def _count_down(counts: Counter[str], key: str) -> None:
-    """Count one less, and keep nothing of what has come to none."""
-    counts[key] -= 1
+def _count(counts: Counter[str], key: str, step: int) -> None:
+    """Count up or down, and keep nothing of what has come to none."""
+    counts[key] += step
     if not counts[key]:
         del counts[key]

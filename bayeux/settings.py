@@ -22,8 +22,10 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
 Limit = Annotated[int, Meta(ge=1)]
 
-ConnectionType = Literal["long-polling", "callback-polling"]
-POLLING: tuple[ConnectionType, ...] = ("long-polling", "callback-polling")
+ConnectionType = Literal["websocket", "eventsource", "long-polling", "callback-polling"]
+TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-polling", "callback-polling")
+
+ExtensionName = Literal["ack", "timesync", "timestamp", "activity", "binary"]
 
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -73,7 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- protocol -------------------------------------------------------------------------------
     legacy_clients: bool = True
     """Let 1.0draft1 clients handshake without ``supportedConnectionTypes`` (H-6)."""
-    connection_types: tuple[ConnectionType, ...] = POLLING
+    connection_types: tuple[ConnectionType, ...] = TRANSPORTS
     """The transports that are switched on, in order of preference (H-4, J-10)."""
     meta_connect_deliver_only: bool = False
     """Let events travel with connect replies only, never with other replies (D-7)."""
@@ -85,6 +87,38 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Patterns of lazy channels and how long their events may wait, e.g. ``{"/stats/**" = 2.0}``."""
     superseded_status: Annotated[int, Meta(ge=400, le=599)] = 409
     """HTTP status of a held connect that a newer one replaces; never 408 (K-12)."""
+
+    # -- extensions (section 19) ----------------------------------------------------------------
+    extensions: tuple[ExtensionName, ...] = ("ack", "timesync", "binary")
+    """The server's own that are switched on; also known: ``timestamp``, ``activity``."""
+    timesync_accuracy: Seconds = 0.025
+    """A client whose clock is known better than this is not answered again (XT-3)."""
+    max_inactivity: Period = 600.0
+    """With ``activity``: a client that does nothing for this long is disconnected (XV-2)."""
+    activity: Literal["client", "client-server"] = "client"
+    """With ``activity``: whose events count, the client's alone or also those that it is sent (XV-1)."""
+
+    # -- WebSocket and EventSource (sections 15 and 16) -----------------------------------------
+    websocket_ping_interval: Period = 25.0
+    """An idle WebSocket is pinged this often, and is lost when two pings are not answered (W-14)."""
+    websocket_protocol: str = ""
+    """Subprotocol that every WebSocket client has to offer; empty: none, and offers are ignored (W-3)."""
+    websocket_compression: bool = False
+    """Offer permessage-deflate: less to send, for 20 to 50 KiB of memory a connection (W-4)."""
+    websocket_max_message: Limit = 1_048_576
+    """Bytes of one WebSocket message, its fragments put together and inflated (G-7)."""
+    eventsource_comment_interval: Period = 15.0
+    """An EventSource stream is sent a comment this often, so that nobody takes it for dead (F-3)."""
+    eventsource_retry: Seconds = 5.0
+    """After this time a browser is to open a lost EventSource again (F-2)."""
+    require_handshake_per_connection: bool = False
+    """Refuse a session on a WebSocket that has not shaken hands on it: it cannot move there (W-5)."""
+    unbound_timeout: Period = 10.0
+    """A WebSocket that has no session for this long is closed (G-21, W-18)."""
+    write_timeout: Period = 30.0
+    """A connection whose peer takes nothing of what it is sent for this long is cut (G-16)."""
+    max_buffer: Limit = 1_048_576
+    """Bytes that may wait to be written to one stream; more than that stays in its session's queue (G-16)."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576

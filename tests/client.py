@@ -57,6 +57,7 @@ class World:
 
     def __init__(self, policy: Policy | None = None, **settings: Any) -> None:
         self.clock = Clock()
+        settings.setdefault("connection_types", ("long-polling", "callback-polling"))
         self.hub = Hub(self.clock, Settings(**settings), policy)
 
     def send(self, *messages: dict[str, Any], link: Link | None = None) -> Carrier:

@@ -15,8 +15,14 @@
 /** How long an answer may take beyond the time the server holds the request; all times here are milliseconds. */
 const NETWORK_DELAY = 10_000;
 
+/** How long the first answer on a socket may take: while it is waited for, nothing is held elsewhere. */
+const SOCKET_DELAY = 3_000;
+
 /** The first back-off waits at most this long, each further one at most twice as long as the one before. */
 const FIRST_BACKOFF = 1_000;
+
+/** The longest pause between sockets: many networks never let one through, and polling does for them. */
+const SOCKET_BACKOFF = 600_000;
 
 /** The server refuses longer batches. */
 const MAX_BATCH = 100;
@@ -71,20 +77,29 @@ function backoff(limit = 30_000) {
 /**
  * Long-polling, and by example what a transport is:
  *
- * - `new Transport(url, options, push)`: messages that answer nothing go to `push(messages)` (polling has none);
- * - `type` is its name in supportedConnectionTypes;
+ * - `new Transport(url, options, receive)`: all messages that come are given to `receive(messages)`, one response or
+ *   frame a call, before anybody who waits for a reply among them is told;
+ * - `type` is its name in supportedConnectionTypes; `usable` is whether it exists here, `ready` whether it can be used
+ *   without `open()`;
  * - `send(messages, {timeout, signal, keepalive})` resolves with the messages that came in answer, in order, or rejects
- *   with a "network" error.
+ *   with a "network" error;
+ * - `close()` fails what is under way; the next `send()` or `open()` starts afresh.
  */
 class LongPolling {
   type = "long-polling";
+  usable = true;
+  ready = true;
   #url;
   #options;
+  #receive;
 
-  constructor(url, options) {
+  constructor(url, options, receive) {
     this.#url = url;
     this.#options = options;
+    this.#receive = receive;
   }
+
+  close() {} // its requests share nothing that could be closed
 
   async send(messages, { timeout, signal, keepalive = false }) {
     const { fetch = globalThis.fetch, headers, credentials = "same-origin" } = this.#options;
@@ -106,6 +121,7 @@ class LongPolling {
       if (!response.ok) throw network(`HTTP ${response.status}`, { status: response.status });
       const answer = await response.json();
       if (!Array.isArray(answer)) throw network("Not an array of messages");
+      this.#receive(answer);
       return answer;
     } catch (cause) {
       if (cause instanceof BayeuxError) throw cause;
@@ -117,8 +133,102 @@ class LongPolling {
   }
 }
 
-/** Best first. The handshake, made when nothing is known of the server, goes by the last. */
-const TRANSPORTS = [LongPolling];
+/**
+ * A socket, or rather one after the other. A request that fails or takes too long takes its socket with it, and a lost
+ * socket all requests: there is no telling whether the server has seen them.
+ */
+class Socket {
+  type = "websocket";
+  #url;
+  #options;
+  #receive;
+  #socket = null;
+  #waiting = new Set(); // of {left: ids without reply, replies, resolve, reject}
+
+  constructor(url, options, receive) {
+    this.#url = url;
+    this.#options = options;
+    this.#receive = receive;
+  }
+
+  get usable() {
+    return Boolean(this.#options.WebSocket ?? globalThis.WebSocket);
+  }
+
+  get ready() {
+    return this.#socket?.readyState === 1;
+  }
+
+  open() {
+    return this.#wait([], { timeout: NETWORK_DELAY }, (opened) => {
+      this.#socket ??= this.#make();
+      this.#socket.addEventListener("open", opened);
+    });
+  }
+
+  async send(messages, options) {
+    if (!this.ready) await this.open(); // otherwise it is sent in this turn, which may be the page's last
+    const ids = messages.map(({ id }) => id);
+    return this.#wait(ids, options, () => this.#socket.send(JSON.stringify(messages)));
+  }
+
+  close(reason = "Closed") {
+    const socket = this.#socket;
+    this.#socket = null;
+    for (const { reject } of this.#waiting) reject(network(reason));
+    socket?.close(); // takes its time if the peer is gone, and so is not waited for
+  }
+
+  #make() {
+    const { WebSocket = globalThis.WebSocket } = this.#options;
+    const url = new URL(this.#url, globalThis.document?.baseURI ?? globalThis.location?.href);
+    const socket = new WebSocket(url.href.replace(/^http/, "ws"));
+    const close = (reason) => socket === this.#socket && this.close(reason);
+    socket.onmessage = ({ data }) => this.#read(data) || close("Not an array of messages");
+    socket.onerror = socket.onclose = () => close("The socket was lost");
+    return socket;
+  }
+
+  /** False if it makes no sense. */
+  #read(data) {
+    let messages;
+    try {
+      messages = JSON.parse(data);
+    } catch {}
+    if (!Array.isArray(messages)) return false;
+    this.#receive(messages);
+    for (const message of messages.filter((message) => "successful" in Object(message)))
+      for (const { left, replies, resolve } of this.#waiting)
+        if (left.delete(message.id) && replies.push(message) && left.size === 0) resolve(replies);
+    return true;
+  }
+
+  async #wait(ids, { timeout, signal }, act) {
+    const entry = { left: new Set(ids), replies: [] };
+    const timer = setTimeout(() => this.close("No answer in time"), Math.min(timeout, MAX_TIMER));
+    const abort = () => entry.reject(signal.reason);
+    signal?.addEventListener("abort", abort);
+    this.#waiting.add(entry);
+    try {
+      signal?.throwIfAborted();
+      return await new Promise((resolve, reject) => act(Object.assign(entry, { resolve, reject }).resolve));
+    } catch (cause) {
+      if (cause instanceof BayeuxError) throw cause;
+      if (!signal?.aborted) this.close(cause.message);
+      throw network(cause.message, { cause });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      this.#waiting.delete(entry);
+    }
+  }
+}
+
+/**
+ * Best first. The handshake goes by the last: it is the one that gets through anywhere, and it takes along the headers
+ * and the cookies of today, whereas a socket is as old as it is.
+ */
+const TRANSPORTS = [Socket, LongPolling];
 
 /** Advice replaces all earlier advice, so what it leaves out is the default. A negative interval means "never". */
 function readAdvice(advice) {
@@ -154,11 +264,14 @@ function checkChannel(channel) {
  */
 export class Client extends EventTarget {
   #options;
-  #transports;
-  #transport;
+  #transports; // the one that is usable here and allowed, or both
+  #base; // the last of them
+  #carrier = null; // the one by which the last connect succeeded
   #state = "connecting";
   #clientId = null;
   #proven; // a connect of this session has succeeded
+  #ack = null; // the number of the last connect reply whose events were handed out, or null without the ack extension
+  #newest = null; // the id of the newest connect, if its reply has not come
   #advice = readAdvice();
   #lastId = 0;
   #topics = new Map(); // channel or pattern -> {channel, listeners, the session that has it, busy with settling it}
@@ -167,6 +280,10 @@ export class Client extends EventTarget {
   #sending = false;
   #connectBackoff;
   #subscribeBackoff;
+  #socketBackoff = backoff(SOCKET_BACKOFF);
+  #upgradable = false; // the server offers something better than the base
+  #upgrading = false;
+  #move = () => {}; // tells the held connect that there is something better now
   #retry = null;
   #sleepers = new Set(); // what #wake() has to call
   #life = new AbortController(); // aborted when the connection is given up, perhaps only for a while
@@ -179,14 +296,21 @@ export class Client extends EventTarget {
    *   `headers`: object, sent with every request;
    *   `credentials`: "same-origin" (default), "include" or "omit", as for fetch();
    *   `ext`: object, or (async) function that makes one for each handshake, so that a token can be fresh;
+   *   `ack`: false to do without acknowledgements, by which events that were lost with their response come again;
+   *   `transports`: the names of those that may be used, by default ["websocket", "long-polling"];
    *   `maxBackoff`: the longest pause between attempts;
-   *   `fetch`: to be used instead of the global one.
+   *   `fetch`, `WebSocket`: to be used instead of the global ones.
    */
   constructor(url = new URL(".", import.meta.url).href, options = {}) {
     super();
     this.#options = options;
-    this.#transports = TRANSPORTS.map((Transport) => new Transport(url, options, (pushed) => this.#receive(pushed)));
-    this.#transport = this.#transports.at(-1);
+    const { transports = ["websocket", "long-polling"] } = options;
+    const receive = (messages) => this.#receive(messages);
+    this.#transports = TRANSPORTS.map((Transport) => new Transport(url, options, receive)).filter(
+      ({ type, usable }) => usable && transports.includes(type),
+    );
+    this.#base = this.#transports.at(-1);
+    if (!this.#base) throw new TypeError(`No usable transport among: ${transports}`);
     this.#connectBackoff = backoff(options.maxBackoff);
     this.#subscribeBackoff = backoff(options.maxBackoff);
     const on = (type, listener) => globalThis.addEventListener?.(type, listener, { signal: this.#page.signal });
@@ -245,7 +369,7 @@ export class Client extends EventTarget {
     return this.#request({ channel, data: JSON.parse(JSON.stringify(data)) });
   }
 
-  /** Send all that `fn` (not async) asks for in one HTTP request, in that order. Returns what `fn` returns. */
+  /** Send all that `fn` (not async) asks for in one request, in that order. Returns what `fn` returns. */
   batch(fn) {
     if (this.#group) return fn();
     const group = (this.#group = []);
@@ -272,6 +396,7 @@ export class Client extends EventTarget {
 
   #end(reason) {
     this.#giveUp();
+    this.#close();
     this.#clientId = null;
     this.#page.abort();
     this.#become("disconnected", reason);
@@ -314,40 +439,61 @@ export class Client extends EventTarget {
   }
 
   async #handshake(signal) {
-    const { ext } = this.#options;
+    this.#close(); // a socket belongs to the session that it was opened for
+    const { ext, ack = true } = this.#options;
+    const extra = typeof ext === "function" ? await ext() : ext;
     const request = {
       channel: "/meta/handshake",
       version: "1.0",
       minimumVersion: "1.0",
       supportedConnectionTypes: this.#transports.map(({ type }) => type),
-      ext: typeof ext === "function" ? await ext() : ext,
+      ext: ack ? { ...extra, ack: true } : extra,
     };
-    const reply = await this.#ask(request, NETWORK_DELAY, signal);
+    const reply = await this.#ask(this.#base, request, NETWORK_DELAY, signal);
     this.#advice = readAdvice(reply.advice);
     if (!reply.successful) throw BayeuxError.of(reply);
-    const offered = [reply.supportedConnectionTypes].flat();
-    const transport = this.#transports.find(({ type }) => offered.includes(type));
-    if (!transport || typeof reply.clientId !== "string") throw network("Not a usable handshake reply");
-    this.#transport = transport;
+    const [best, ...others] = this.#transports.filter(({ type }) => reply.supportedConnectionTypes?.includes?.(type));
+    if ((others.at(-1) ?? best) !== this.#base || typeof reply.clientId !== "string")
+      throw network("Not a usable handshake reply");
+    this.#upgradable = best !== this.#base;
+    this.#carrier = null;
     this.#clientId = reply.clientId;
     this.#proven = false;
+    this.#ack = reply.ext?.ack === true ? 0 : null;
+    this.#newest = null; // what still comes for the session before is not of these numbers
     this.#resubscribe();
     return this.#advice.interval;
   }
 
   async #connect(signal) {
-    const request = { channel: "/meta/connect", clientId: this.#clientId, connectionType: this.#transport.type };
-    // Until connected ask to be answered at once: a held connect would leave us in doubt for half a minute.
-    const hold = this.#state === "connected" ? this.#advice.timeout : 0;
+    const transport = this.#transports.find(({ ready }) => ready) ?? this.#base;
+    const better = transport !== this.#base;
+    const known = transport === this.#carrier;
+    const id = (this.#newest = String(++this.#lastId));
+    const request = { id, channel: "/meta/connect", clientId: this.#clientId, connectionType: transport.type };
+    if (this.#ack !== null) request.ext = { ack: this.#ack };
+    // Until connected, and by this transport, ask to be answered at once: a held connect would leave us in doubt for
+    // half a minute.
+    const hold = known && this.#state === "connected" ? this.#advice.timeout : 0;
     if (hold === 0) request.advice = { timeout: 0 };
-    const reply = await this.#ask(request, hold + NETWORK_DELAY, signal);
+    const asked = this.#ask(transport, request, hold + (better && !known ? SOCKET_DELAY : NETWORK_DELAY), signal);
+    const moved = new Promise((resolve) => (this.#move = resolve));
+    // Who moves does not abort the connect that is left behind: the server may just have put events into its answer.
+    const reply = await (better ? asked.catch(() => {}) : Promise.race([asked, moved]));
+    if (!reply) {
+      this.#carrier = null;
+      return 0; // there is another transport, for the same session
+    }
     if (reply.advice) this.#advice = readAdvice(reply.advice);
     const { reconnect, interval } = this.#advice;
     if (reply.successful && reconnect === "retry") {
       this.#proven = true;
       this.#connectBackoff.reset();
+      this.#carrier = transport;
       if (this.#state !== "connected") this.#wake(); // whoever else waits for the network
       this.#become("connected");
+      if (!better) this.#upgrade();
+      else if (known) this.#socketBackoff.reset(); // it has lived through a hold
       return interval;
     }
     const error = reply.successful ? disconnected("The server ended the session") : BayeuxError.of(reply);
@@ -358,16 +504,33 @@ export class Client extends EventTarget {
     return this.#proven ? interval : Math.max(interval, this.#connectBackoff.next());
   }
 
+  /**
+   * Open a socket beside the polling, which goes on meanwhile: a proxy that swallows sockets costs nobody time. Each
+   * connect by polling that succeeds asks for one.
+   */
+  async #upgrade() {
+    if (!this.#upgradable || this.#upgrading) return;
+    this.#upgrading = true;
+    await this.#pause(this.#socketBackoff.next());
+    if (this.#state === "connected") await this.#transports[0].open().then(() => this.#move(), () => {});
+    this.#upgrading = false;
+  }
+
   /** Now, not after a pause; nor wait for a connect that went by the network that is gone: it may hang for long. */
   #renew() {
     if (this.#state === "disconnected") return;
     this.#giveUp();
+    this.#close();
     this.#live();
   }
 
   #giveUp() {
     this.#life.abort();
     this.#wake();
+  }
+
+  #close() {
+    for (const transport of this.#transports) transport.close();
   }
 
   /** The page goes, perhaps only into the back/forward cache. What was not sent yet goes with the last request. */
@@ -379,6 +542,7 @@ export class Client extends EventTarget {
     }
     this.#clientId = null;
     this.#giveUp();
+    this.#close();
     this.#become("reconnecting");
   }
 
@@ -468,9 +632,11 @@ export class Client extends EventTarget {
 
   async #transmit(requests, keepalive) {
     const clientId = this.#clientId;
+    // The last request goes by HTTP if there is that, as only there it is promised to outlive the page.
+    const transport = this.#carrier?.ready && !keepalive ? this.#carrier : this.#base;
     const messages = requests.map(({ message }) => ({ ...message, clientId }));
     try {
-      const replies = await this.#exchange(messages, { timeout: NETWORK_DELAY, keepalive });
+      const replies = await this.#exchange(transport, messages, { timeout: NETWORK_DELAY, keepalive });
       requests.forEach(({ resolve, reject }, n) => {
         if (replies[n]?.successful) resolve(replies[n]);
         else reject(replies[n] ? BayeuxError.of(replies[n]) : network("No reply"));
@@ -481,23 +647,29 @@ export class Client extends EventTarget {
   }
 
   /** Send one message by itself; its reply, unless the signal says that nobody waits for it any more. */
-  async #ask(message, timeout, signal) {
-    const [reply] = await this.#exchange([message], { timeout, signal });
+  async #ask(transport, message, timeout, signal) {
+    const [reply] = await this.#exchange(transport, [message], { timeout, signal });
     signal.throwIfAborted();
     if (!reply) throw network("No reply");
     return reply;
   }
 
   /** The replies to messages, in the order of these; undefined for one that has none. */
-  async #exchange(messages, options) {
+  async #exchange(transport, messages, options) {
     const sent = messages.map((message) => ({ id: String(++this.#lastId), ...message }));
-    const received = await this.#transport.send(sent, options);
-    this.#receive(received);
+    const received = await transport.send(sent, options);
     return sent.map(({ id }) => received.find((message) => message?.id === id && "successful" in message));
   }
 
-  /** Hand events to their callbacks. Events, and only they, have data and no `successful`. */
+  /**
+   * Hand events to their callbacks. Events, and only they, have data and no `successful`.
+   *
+   * With the ack extension the server repeats what the newest connect does not acknowledge in the answer to that. So an
+   * answer to any other, however it comes to be here, is dropped: its events come again, and only there.
+   */
   #receive(messages) {
+    const connect = messages.find((message) => message?.channel === "/meta/connect" && "successful" in message);
+    if (connect && this.#ack !== null && connect.id !== this.#newest) return;
     for (const message of messages) {
       if (typeof message?.channel !== "string" || !("data" in message) || "successful" in message) continue;
       for (const name of patterns(message.channel)) {
@@ -512,6 +684,9 @@ export class Client extends EventTarget {
         }
       }
     }
+    if (connect?.id !== this.#newest) return;
+    this.#newest = null;
+    if (this.#ack !== null && connect?.successful === true && Number.isFinite(connect.ext?.ack)) this.#ack = connect.ext.ack;
   }
 }
 

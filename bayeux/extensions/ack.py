@@ -1,0 +1,91 @@
+"""Acknowledged delivery: no event is lost while a session lives, whatever happens to responses (19.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from bayeux.channels import META_CONNECT, META_HANDSHAKE
+from bayeux.extensions import Call, Extension
+from bayeux.messages import Event, Reply
+from bayeux.queues import EventQueue, QueueOverflow
+from bayeux.settings import Settings
+
+
+class AckQueue(EventQueue):
+    """A queue whose events stay until the client has said that it got them.
+
+    Each reply to a connect has a number, and the events in it are a batch of that number.  What is not
+    acknowledged is sent again, before what is new (XA-5).
+    """
+
+    __slots__ = ("_batches", "_sent", "number")
+
+    connect_only = True  # XA-2
+
+    def __init__(self, queue: EventQueue) -> None:
+        super().__init__()
+        self.events, self.size = queue.events, queue.size
+        self.number = 0
+        """That of the newest reply."""
+        self._batches: deque[tuple[int, int]] = deque()
+        """Numbers of replies, and how many events each was the first to carry."""
+        self._sent = 0
+        """How many events at the head of the queue have been sent before."""
+
+    def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
+        """Refuse: here nothing is ever lost silently (Q-7)."""
+        raise QueueOverflow
+
+    def take(self) -> list[Event]:
+        """Return everything that is not acknowledged; it stays in the queue."""
+        fresh = len(self.events) - self._sent
+        if fresh:
+            self._batches.append((self.number, fresh))
+            self._sent += fresh
+        return self.events.copy()
+
+    def acknowledge(self, number: float) -> None:
+        """Forget the batches up to a number; one that was never sent counts as the newest (XA-4, XA-7)."""
+        known = 0
+        while self._batches and self._batches[0][0] <= number:
+            known += self._batches.popleft()[1]
+        if known:
+            self.size -= sum(len(event.json) for event in self.events[:known])
+            del self.events[:known]
+            self._sent -= known
+
+    def clear(self) -> None:
+        """Throw everything away."""
+        super().clear()
+        self._batches.clear()
+        self._sent = 0
+
+
+class Ack(Extension):
+    """Gives an ``AckQueue`` to every client that asks for one at its handshake (XA-1)."""
+
+    def incoming(self, call: Call) -> None:
+        """Read the acknowledgement in a connect; anything but a number acknowledges nothing (XA-7)."""
+        if call.message.channel == META_CONNECT and call.session is not None and (
+            isinstance(queue := call.session.queue, AckQueue)
+        ):
+            number = call.message.extensions().get("ack")
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                queue.acknowledge(number)
+
+    def outgoing(self, reply: Reply, call: Call) -> None:
+        """Agree at the handshake, and number the replies to connects from 1 (XA-3).
+
+        A reply that cannot carry events has no number: acknowledging it must not mean any (XA-9).
+        """
+        session = call.session
+        if session is None or not reply.successful:
+            return
+        if reply.channel == META_HANDSHAKE:
+            if call.message.extensions().get("ack") is True:
+                session.queue = AckQueue(session.queue)
+                reply.extend("ack", True)
+        elif reply.channel == META_CONNECT and isinstance(session.queue, AckQueue) and not call.overtaken:
+            session.queue.number += 1
+            reply.extend("ack", session.queue.number)

@@ -1,0 +1,72 @@
+"""The events that wait for one client: in order, and bounded in number and in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bayeux.messages import Event
+from bayeux.settings import Settings
+
+
+class QueueOverflow(Exception):
+    """A queue is full, and its session has to end so that its client knows that something is lost (Q-7)."""
+
+
+class EventQueue:
+    """A session's queue; an empty one has room for an event of any size."""
+
+    __slots__ = ("events", "size")
+
+    connect_only = False
+    """Whether its events may travel with the replies to connects only (D-7)."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.size = 0
+        """Bytes of JSON."""
+
+    def __len__(self) -> int:
+        """Return how many events it holds."""
+        return len(self.events)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether anything in it must not wait for company (D-12)."""
+        return any(event.lazy is None for event in self.events)
+
+    def fits(self, event: Event, settings: Settings) -> bool:
+        """Say whether there is room for an event."""
+        return not self.events or (len(self.events) < settings.max_queue
+                                   and self.size + len(event.json) <= settings.max_queue_bytes)
+
+    def put(self, event: Event, settings: Settings) -> Sequence[Event]:
+        """Add an event; returns those that are lost by it, which may be the event itself.
+
+        Raises ``QueueOverflow`` where nothing may be lost silently.
+        """
+        lost = () if self.fits(event, settings) else self.make_room(event, settings)
+        if event not in lost:
+            self.events.append(event)
+            self.size += len(event.json)
+        return lost
+
+    def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
+        """Do with a full queue as the settings say (Q-7)."""
+        if settings.overflow == "disconnect":
+            raise QueueOverflow
+        if settings.overflow == "drop_newest":
+            return (event,)
+        lost = []
+        while not self.fits(event, settings):
+            lost.append(self.events.pop(0))
+            self.size -= len(lost[-1].json)
+        return lost
+
+    def take(self) -> list[Event]:
+        """Hand the events to whoever is about to send them (D-13)."""
+        events, self.events, self.size = self.events, [], 0
+        return events
+
+    def clear(self) -> None:
+        """Throw everything away: the session has ended."""
+        self.events, self.size = [], 0
