@@ -58,6 +58,8 @@ class Exchange:
         events = []
         if session is not None:
             if self._takes_events(session):
+                if self.connect is not None:
+                    session.queue.label(self.connect)
                 events = [event.json for event in session.take()]
             elif self.opened and session.alive and isinstance(self.link, Stream):
                 self._sessions.bind(session, self.link)  # now, as no event may overtake the reply (W-13)
@@ -100,8 +102,8 @@ class Exchange:
         """Say whether the response may carry what is queued."""
         if not session.alive or self.opened:  # H-10
             return False
-        if self._sessions.connect_only(session):  # D-7
-            return self._is_newest(session)
+        if self._sessions.connect_only(session):  # D-7; a client believes no number in a failure (XA-3)
+            return self.connect is not None and self.connect.successful and self._is_newest(session)
         if session.stream is not None:  # which may carry replies too; if not, they come without events (F-6)
             return session.stream is self.link
         if self.connect is None:
@@ -126,5 +128,5 @@ class Exchange:
         elif self.session is not None and not self.session.alive:  # K-14, X-3, X-6
             reply.advice = self._sessions.advice("none")
             if self.session.removed_by is Release.KICKED:
-                return [Reply(META_DISCONNECT, True).encode()]
+                return [Reply(META_DISCONNECT, True, timestamp=reply.timestamp).encode()]
         return []

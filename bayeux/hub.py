@@ -72,8 +72,8 @@ class Hub:
         self.policy = policy or Policy()
         self.metrics = Metrics()
         self._connection_types = _advertised(self.settings)
-        self._extensions = Extensions(self.metrics)
-        for extension in built_in(self.settings):
+        self._extensions = Extensions(self.settings, self.metrics)
+        for extension in built_in(self.settings, clock):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
@@ -233,14 +233,19 @@ class Hub:
         try:
             waiting = self._extensions.outgoing(reply, call)
         except Exception as error:
-            self._spoil(reply, error)
+            self._spoil(reply, call, error)
             return None
         return None if waiting is None else waiting.addErrback(
-            lambda failure: self._spoil(reply, cast(BaseException, failure.value)))
+            lambda failure: self._spoil(reply, call, cast(BaseException, failure.value)))
 
-    def _spoil(self, reply: Reply, error: BaseException) -> None:
+    def _spoil(self, reply: Reply, call: Call, error: BaseException) -> None:
+        error = self._told(error, reply.channel)
         reply.successful = False
-        reply.error = str(self.sessions.failed(self._told(error, reply.channel)))
+        reply.error = str(self.sessions.failed(error))
+        if reply.channel == META_HANDSHAKE and call.session is not None:
+            self.sessions.remove(call.session, "kicked", Release.KICKED)  # which must be of no use (H-12)
+            reply.client_id = UNSET
+            reply.advice = self._refusal_advice(error)
 
     def _failed_later(self, failure: Failure, message: Message) -> Reply:
         return self._failed(message, cast(BaseException, failure.value))
@@ -259,9 +264,7 @@ class Hub:
         if message.channel == META_HANDSHAKE:
             reply.version = reply.minimum_version = VERSION
             reply.supported_connection_types = self._connection_types
-            # Whoever may try again must not do so in a tight loop (H-12, H-13).
-            reply.advice = (Advice("handshake", self.sessions.spread(least=1.0))
-                            if error.code >= 429 else self.sessions.advice("none"))
+            reply.advice = self._refusal_advice(error)
         elif message.channel == META_CONNECT:
             if isinstance(error, UnknownClient | MissingClientID):
                 reply.advice = Advice("handshake", 0)  # K-4
@@ -274,6 +277,12 @@ class Hub:
         ):
             reply.subscription = message.subscription
         return reply
+
+    def _refusal_advice(self, error: BayeuxError) -> Advice:
+        """Advise whoever could not shake hands; nobody may try again in a tight loop (H-12, H-13)."""
+        if error.code >= 429:
+            return Advice("handshake", self.sessions.spread(least=1.0))
+        return self.sessions.advice("none")
 
     def _make_way(self, session: Session) -> None:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""
@@ -355,7 +364,7 @@ class Hub:
         if not heartbeat and not isinstance(link, Stream):
             self.sessions.leave_stream(session)
         superseded = self.sessions.connecting(session)
-        call.cycle = exchange.cycle = session.cycle
+        exchange.cycle = session.cycle
         wait = self._read_wishes(message, session)
         exchange.connect = reply = Reply(
             META_CONNECT, True, id=message.id, client_id=session.id,

@@ -137,9 +137,15 @@ class Event:
 
 
 
+class Encoded(bytes):
+    """An application's data that is JSON already."""
+
+    __slots__ = ()
+
+
 def encode_data(value: object) -> bytes:
     """Encode an application's value as JSON; raises ``TypeError`` or ``ValueError`` if it cannot be."""
-    return _encode(value)
+    return value if isinstance(value, Encoded) else _encode(value)
 
 
 def decode_data(data: Raw | bytes) -> Any:

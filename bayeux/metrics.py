@@ -32,5 +32,11 @@ class Metrics:
     """Unsuccessful replies, by error code."""
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that a transport refused as a whole, by HTTP status."""
+    stalled: int = 0
+    """Streams that were cut because their peer took nothing of what it was sent (G-16)."""
+    unanswered_pings: int = 0
+    """WebSockets that were cut because their peer did not answer pings (W-14)."""
+    closed: Counter[int] = field(default_factory=Counter)
+    """WebSockets that the server closed, by close code."""
     application_errors: int = 0
     """Exceptions in the application's handlers, callbacks, listeners and policies."""

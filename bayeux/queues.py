@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, takewhile
 
-from bayeux.messages import Event
+from bayeux.messages import Event, Reply
 from bayeux.settings import Settings
 
 
@@ -62,9 +63,18 @@ class EventQueue:
             self.size -= len(lost[-1].json)
         return lost
 
-    def take(self) -> list[Event]:
-        """Hand the events to whoever is about to send them (D-13)."""
-        events, self.events, self.size = self.events, [], 0
+    def label(self, reply: Reply) -> None:
+        """Mark the reply to a connect with which the events are about to be taken."""
+
+    def take(self, most_bytes: int | None = None) -> list[Event]:
+        """Hand the events to whoever is about to send them (D-13): all, or a few, but at least one."""
+        count = len(self.events)
+        if most_bytes is not None and self.size > most_bytes:
+            sizes = accumulate(len(event.json) for event in self.events)
+            count = max(1, sum(1 for _ in takewhile(lambda size: size <= most_bytes, sizes)))
+        events = self.events[:count]
+        del self.events[:count]
+        self.size -= sum(len(event.json) for event in events)
         return events
 
     def clear(self) -> None:

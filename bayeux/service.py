@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from bayeux.clocks import MonotonicClock
 from bayeux.hub import Hub
@@ -23,6 +24,8 @@ class BayeuxService(MultiService):
     subscribe by ``hub``, and attach the service to the application, so that held connects are
     answered when it stops.  ``clock`` is the reactor's unless a test gives another.
     """
+
+    _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
                  clock: IReactorTime | None = None) -> None:
@@ -42,7 +45,20 @@ class BayeuxService(MultiService):
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Answer every held connect (Q-10); fires a turn later, when plain sockets have got the answers."""
+        """Answer every held connect and close every stream, but do not wait for these for ever (Q-10).
+
+        Fires a turn later, when plain sockets have got the answers.
+        """
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
         self.hub.close()
-        stopped = cast("Deferred[object]", super().stopService())
-        return stopped.addCallback(lambda _: deferLater(self.clock, 0, lambda: None))
+        streams = self.resource.endpoint.streams
+        closed = streams.close()
+        await cast("Deferred[object]", super().stopService())
+        try:
+            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
+        except TimeoutError:
+            self._log.warn("{count} streams were still open", count=len(streams))
+            streams.abort()
+        await deferLater(self.clock, 0, lambda: None)

@@ -92,8 +92,8 @@ class Stream(Link):
         """Write the events that the session has queued, as far as the peer keeps up with them (W-10)."""
         raise NotImplementedError
 
-    def unbound(self) -> None:
-        """Take note that the session has gone: to another link, or for good (W-7)."""
+    def unbound(self, moved: bool) -> None:
+        """Take note that the session has gone: to another link (W-7), or else for good."""
         raise NotImplementedError
 
 
@@ -201,10 +201,10 @@ class Session:
         self.become(state)
         return parked
 
-    def take(self) -> list[Event]:
-        """Take the queued events into the caller's hands, who must be about to send them (D-13)."""
+    def take(self, most_bytes: int | None = None) -> list[Event]:
+        """Take queued events into the caller's hands, who must be about to send them (D-13)."""
         self.lazy_until = None
-        return self.queue.take()
+        return self.queue.take(most_bytes)
 
 
 _ALPHABET = string.ascii_letters + string.digits

@@ -122,7 +122,7 @@ class Sessions:
         if parked is not None:
             parked.callback(why)
         if stream is not None:
-            stream.unbound()
+            stream.unbound(moved=False)
         self._tell("session_removed", session, reason)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Sessions:
         if session.queue:
             self._wake(session)
         if previous is not None:
-            previous.unbound()
+            previous.unbound(moved=True)
         if superseded is not None:
             superseded.callback(Release.SUPERSEDED)
 
@@ -193,7 +193,7 @@ class Sessions:
         """Let a session's events wait for its connects from now on (W-7)."""
         stream = self._part(session)
         if stream is not None:
-            stream.unbound()
+            stream.unbound(moved=True)
 
     def _part(self, session: Session) -> Stream | None:
         stream = session.stream
@@ -227,11 +227,10 @@ class Sessions:
 
     def deliver(self, session: Session, event: Event) -> None:
         """Queue an event for one session, unless an extension keeps it, and see that it goes out."""
-        if self._extensions.filters or session.extensions:
-            if self._extensions.deliver(session, event, self._put) > self._settings.max_queue:
-                self._overflow(session)
-        else:
+        if not (self._extensions.filters or session.extensions):
             self._put(session, event)
+        elif not self._extensions.deliver(session, event, self._put):
+            self._overflow(session)
 
     def _put(self, session: Session, event: Event) -> None:
         if not session.alive:

@@ -1412,7 +1412,7 @@ class TestLocal:
         client = World().client()
         client.session.disconnect()
         client.session.deliver("/private", 1)
-        assert client.session.queue == []
+        assert not client.session.queue
 
     def test_listeners(self, logged_errors: list[Any]) -> None:
         """Q-4, X-2: added, removed and why; one that fails does not disturb the others."""

@@ -215,7 +215,7 @@ def in_bayeux_site(bayeux):
     """Serve the resource by the site that ``twistd bayeux`` has."""
     root = Resource()
     root.putChild(b"bayeux", bayeux.resource)
-    return BayeuxSite(root, bayeux.resource.polling, bayeux.settings, reactor)
+    return BayeuxSite(root, bayeux.resource.endpoint.polling, bayeux.settings, reactor)
 
 
 class Server:

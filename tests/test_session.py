@@ -1,4 +1,4 @@
-"""session.py: one client's state, queue and held connect (BAYEUX.md section 17, I-1, K-12, Q-7)."""
+"""session.py: one client's state and held connect (BAYEUX.md section 17, I-1, K-12)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from bayeux.errors import InvalidChannel
 from bayeux.messages import Event
-from bayeux.session import TRANSITIONS, IllegalTransition, Link, Outcome, Release, Session, State, new_id
+from bayeux.session import TRANSITIONS, IllegalTransition, Link, Release, Session, State, new_id
+from bayeux.settings import Settings
 
 LINK = Link("long-polling")
-PLENTY = 1_000_000
 
 
 class FakeOwner:
@@ -25,7 +23,7 @@ class FakeOwner:
         self.delivered: list[tuple[Session, Event]] = []
         self.removed: list[tuple[Session, str, Release]] = []
 
-    def deliver(self, session: Session, event: Event) -> None:
+    def send(self, session: Session, event: Event) -> None:
         self.delivered.append((session, event))
 
     def remove(self, session: Session, reason: str, why: Release) -> None:
@@ -46,19 +44,6 @@ def in_state(state: State) -> Session:
     session = Session(FakeOwner())
     session.state = state
     return session
-
-
-def event(name: str = "a", size: int | None = None, lazy: float | None = None) -> Event:
-    """Make an event, of so many bytes when it is encoded."""
-    made = Event(f"/{name}", b'""', lazy)
-    if size is not None:
-        made = Event(f"/{name}", b'"%b"' % (b"x" * (size - len(made.json))), lazy)
-        assert len(made.json) == size
-    return made
-
-
-def queued(session: Session) -> list[str]:
-    return [event.channel[1:] for event in session.queue]
 
 
 # -- the life cycle -----------------------------------------------------------------------------
@@ -162,128 +147,23 @@ def test_a_connect_cannot_be_held_in_any_other_state(state: State) -> None:
 
 # -- the queue ----------------------------------------------------------------------------------
 
-POLICIES = ["disconnect", "drop_oldest", "drop_newest"]
 
-
-@pytest.mark.parametrize("overflow", POLICIES)
-def test_events_are_queued_in_order_up_to_the_limit(session: Session, overflow: str) -> None:
-    """D-9, Q-7."""
-    assert [session.put(event(name), 3, PLENTY, overflow) for name in "abc"] == [Outcome.ACCEPTED] * 3
-    assert queued(session) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("overflow", POLICIES)
-def test_bytes_are_counted_up_to_the_limit(session: Session, overflow: str) -> None:
-    """Q-7."""
-    assert session.put(event("a", 60), 9, 100, overflow) is Outcome.ACCEPTED
-    assert session.put(event("b", 40), 9, 100, overflow) is Outcome.ACCEPTED
-    assert session.queue_bytes == 100
-
-
-def test_a_full_queue_overflows(session: Session) -> None:
-    """Q-7, by default."""
-    for name in "ab":
-        session.put(event(name), 2, PLENTY, "disconnect")
-    assert session.put(event("c"), 2, PLENTY, "disconnect") is Outcome.OVERFLOWED
-    assert queued(session) == ["a", "b"]
-
-
-def test_a_queue_with_too_many_bytes_overflows(session: Session) -> None:
-    """Q-7."""
-    session.put(event("a", 60), 9, 100, "disconnect")
-    assert session.put(event("b", 41), 9, 100, "disconnect") is Outcome.OVERFLOWED
-    assert session.queue_bytes == 60
-
-
-def test_a_full_queue_may_drop_what_comes(session: Session) -> None:
-    """Q-7, ``drop_newest``."""
-    for name in "ab":
-        session.put(event(name, 30), 2, PLENTY, "drop_newest")
-    assert session.put(event("c"), 2, PLENTY, "drop_newest") is Outcome.DROPPED
-    assert queued(session) == ["a", "b"]
-    assert session.queue_bytes == 60
-
-
-def test_a_full_queue_may_drop_what_is_oldest(session: Session) -> None:
-    """Q-7, ``drop_oldest``."""
-    for name in "ab":
-        session.put(event(name, 30), 2, PLENTY, "drop_oldest")
-    assert session.put(event("c", 40), 2, PLENTY, "drop_oldest") is Outcome.DROPPED
-    assert queued(session) == ["b", "c"]
-    assert session.queue_bytes == 70
-
-
-def test_a_large_event_drops_as_many_as_it_needs(session: Session) -> None:
-    """Q-7, ``drop_oldest``."""
-    for name in "abc":
-        session.put(event(name, 30), 9, 100, "drop_oldest")
-    session.put(event("d", 70), 9, 100, "drop_oldest")
-    assert queued(session) == ["c", "d"]
-    assert session.queue_bytes == 100
-
-
-@pytest.mark.parametrize("overflow", POLICIES)
-def test_an_empty_queue_takes_an_event_of_any_size(session: Session, overflow: str) -> None:
-    """Q-7: an event that was published can be delivered, however small the limit."""
-    assert session.put(event("a", 200), 1, 100, overflow) is Outcome.ACCEPTED
-    assert queued(session) == ["a"]
-
-
-def test_a_giant_takes_the_place_of_everything(session: Session) -> None:
-    """Q-7, ``drop_oldest``."""
-    session.put(event("a", 30), 9, 100, "drop_oldest")
-    session.put(event("b", 200), 9, 100, "drop_oldest")
-    assert queued(session) == ["b"]
-    assert session.queue_bytes == 200
-
-
-def test_fitting_changes_nothing(session: Session) -> None:
-    session.put(event("a", 60), 2, 100, "disconnect")
-    assert session.fits(event("b", 40), 2, 100)
-    assert not session.fits(event("b", 41), 2, 100)
-    assert not session.fits(event("b", 40), 1, 100)
-    assert queued(session) == ["a"]
-
-
-@given(st.lists(st.integers(36, 80)), st.integers(1, 4), st.integers(40, 150), st.sampled_from(POLICIES))
-def test_a_queue_is_bounded_whatever_comes(
-        sizes: list[int], most: int, most_bytes: int, overflow: str) -> None:
-    """Q-7: of events that are each within the limit, none more than the limits are kept."""
-    session = Session(FakeOwner())
-    kept: list[Event] = []
-    for size in sizes:
-        new = event("a", size)
-        outcome = session.put(new, most, most_bytes, overflow)
-        if outcome is Outcome.ACCEPTED or overflow == "drop_oldest":
-            kept.append(new)
-        assert len(session.queue) <= most
-        assert session.queue_bytes == sum(len(event.json) for event in session.queue)
-        assert session.queue_bytes <= most_bytes or len(session.queue) == 1
-    assert session.queue == kept[len(kept) - len(session.queue):]
-
-
-def test_taking_empties_the_queue(session: Session) -> None:
+def test_taking_hands_over_what_is_queued(session: Session) -> None:
     """D-13."""
-    for name in "ab":
-        session.put(event(name), 9, PLENTY, "disconnect")
-    assert [event.channel for event in session.take()] == ["/a", "/b"]
-    assert session.queue == []
-    assert session.queue_bytes == 0
-
-
-def test_nothing_is_taken_twice(session: Session) -> None:
-    """D-13."""
-    session.put(event(), 9, PLENTY, "disconnect")
-    taken = session.take()
+    events = [Event(f"/{name}", b"1") for name in "ab"]
+    for event in events:
+        session.queue.put(event, Settings())
+    assert session.take() == events
     assert session.take() == []
-    assert len(taken) == 1
 
 
-def test_what_is_put_later_is_not_in_what_was_taken(session: Session) -> None:
-    """D-13."""
-    taken = session.take()
-    session.put(event(), 9, PLENTY, "disconnect")
-    assert taken == []
+def test_taking_can_be_limited(session: Session) -> None:
+    """W-10: for a stream whose peer does not keep up."""
+    events = [Event(f"/{name}", b"1") for name in "ab"]
+    for event in events:
+        session.queue.put(event, Settings())
+    assert session.take(1) == events[:1]
+    assert session.take() == events[1:]
 
 
 def test_taking_ends_the_waiting_of_lazy_events(session: Session) -> None:
@@ -291,16 +171,6 @@ def test_taking_ends_the_waiting_of_lazy_events(session: Session) -> None:
     session.lazy_until = 5.0
     session.take()
     assert session.lazy_until is None
-
-
-@pytest.mark.parametrize(("waits", "urgent"), [
-    ([], False), ([2.0], False), ([2.0, 5.0], False), ([None], True), ([2.0, None, 5.0], True)])
-def test_events_that_are_not_lazy_are_urgent(
-        session: Session, waits: list[float | None], urgent: bool) -> None:
-    """D-12, K-9."""
-    for lazy in waits:
-        session.put(event(lazy=lazy), 9, PLENTY, "disconnect")
-    assert session.urgent is urgent
 
 
 # -- ids ----------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ class Sessions(RuleBasedStateMachine):
     def everything_is_delivered_once_and_in_order(self) -> None:
         for peer in self.everybody:
             session = peer.client.session
-            queued = [msgspec.json.decode(event.data) for event in session.queue]
+            queued = [msgspec.json.decode(event.data) for event in session.queue.events]
             if session.alive:
                 assert peer.got + queued == peer.owed
             else:

@@ -38,7 +38,8 @@ def complaint(**values: Any) -> str:
     pytest.param("overflow", "disconnect", id="Q-7: overflow"),
     pytest.param("shutdown_spread", 5.0, id="Q-10: shutdown_spread"),
     pytest.param("legacy_clients", True, id="H-6: legacy_clients"),
-    pytest.param("connection_types", ("long-polling", "callback-polling"), id="H-4, H-5: connection_types"),
+    pytest.param("connection_types", ("websocket", "eventsource", "long-polling", "callback-polling"),
+                 id="H-4, H-5: connection_types"),
     pytest.param("meta_connect_deliver_only", False, id="D-7: meta_connect_deliver_only"),
     pytest.param("broadcast_to_publisher", True, id="P-11: broadcast_to_publisher"),
     pytest.param("superseded_status", 409, id="K-12: superseded_status"),
@@ -157,8 +158,8 @@ def test_an_assignment_is_toml_or_else_a_plain_string(text: str, assignment: tup
     ({"overflow": "explode"}, "overflow = 'explode': Invalid enum value 'explode'"),
     ({"cookie_same_site": "lax"}, "cookie_same_site = 'lax': Invalid enum value 'lax'"),
     ({"superseded_status": 200}, "superseded_status = 200: Expected `int` >= 400"),
-    ({"connection_types": ("websocket",)},
-     "connection_types = ('websocket',): Invalid enum value 'websocket' - at `$[0]`"),
+    ({"connection_types": ("iframe",)},
+     "connection_types = ('iframe',): Invalid enum value 'iframe' - at `$[0]`"),
     ({"mounts": "/bayeux"}, "mounts = '/bayeux': Expected `array`, got `str`"),
 ])
 def test_a_value_that_a_setting_cannot_have(values: dict[str, Any], text: str) -> None:

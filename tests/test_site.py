@@ -133,7 +133,7 @@ class Server:
         self.slow = Slow()
         root.putChild(b"bayeux", resource)
         root.putChild(b"slow", self.slow)
-        self.site = BayeuxSite(root, resource.polling, self.hub.settings, self.clock)
+        self.site = BayeuxSite(root, resource.endpoint.polling, self.hub.settings, self.clock)
 
     def connection(self):
         return Connection(self.site, self.clock)

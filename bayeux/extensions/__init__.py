@@ -5,7 +5,6 @@ The server's own stand beside this module and are switched on by the setting ``e
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 
@@ -16,14 +15,16 @@ from twisted.python.failure import Failure
 from bayeux.errors import Denied
 from bayeux.messages import Event, Message, Reply
 from bayeux.metrics import Metrics
+from bayeux.queues import EventQueue
 from bayeux.results import deferred, is_later
 from bayeux.session import Link, Session
+from bayeux.settings import Settings
 
 
 class Call:
     """One message of a client, from when it comes in until its reply goes out."""
 
-    __slots__ = ("cycle", "hold", "link", "message", "session")
+    __slots__ = ("_notes", "hold", "link", "message", "session")
 
     def __init__(self, message: Message, link: Link) -> None:
         self.message = message
@@ -32,13 +33,14 @@ class Call:
         """Whom it speaks for: None before a handshake has succeeded, and for who may not speak so."""
         self.hold = True
         """Whether a connect may be held (K-7); an extension may decide that it is not."""
-        self.cycle = 0
-        """Which of its session's connects it is, if it is one."""
+        self._notes: dict[object, Any] | None = None
 
     @property
-    def overtaken(self) -> bool:
-        """Whether a newer connect of the session has come: then the events are for that (K-12)."""
-        return self.session is not None and self.session.cycle != self.cycle
+    def notes(self) -> dict[object, Any]:
+        """What extensions want to remember of it until its reply goes out, each by a key of its own."""
+        if self._notes is None:  # nearly always: held connects must be cheap
+            self._notes = {}
+        return self._notes
 
 
 class Extension:
@@ -48,6 +50,8 @@ class Extension:
     among their like they come in the order in which they were added, and on the way out in reverse
     (XG-3).
     """
+
+    __slots__ = ()
 
     def incoming(self, call: Call) -> object:
         """Look at a message before it is handled; return False to refuse it (E-22).
@@ -89,10 +93,11 @@ class Extensions:
 
     _log = Logger()
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
         self._metrics = metrics
         self._all: list[Extension] = []
-        self._lines: dict[Session, deque[Event]] = {}
+        self._lines: dict[Session, EventQueue] = {}
         """Events that stand in line behind one that an extension still thinks about."""
         self._sort()
 
@@ -135,26 +140,30 @@ class Extensions:
             except Exception:
                 self._failed(Failure())
 
-    def deliver(self, session: Session, event: Event, put: Put) -> int:
+    def deliver(self, session: Session, event: Event, put: Put) -> bool:
         """Have ``put`` called with what a session gets of an event, in the order of the events.
 
-        Returns how many events now stand in line.
+        Returns False if too many stand in line already (Q-7).
         """
+        if not session.alive:
+            return True
         line = self._lines.get(session)
         if line is not None:
-            line.append(event)
-            return len(line)
+            if not line.fits(event, self._settings):
+                return False
+            line.put(event, self._settings)
+            return True
         waiting = self._filter(event, session, put)
         if waiting is not None:
-            self._lines[session] = line = deque()
+            self._lines[session] = line = EventQueue()
             Deferred.fromCoroutine(self._work_off(waiting, line, session, put))
-        return 0
+        return True
 
-    async def _work_off(self, waiting: Deferred[None], line: deque[Event], session: Session,
-                        put: Put) -> None:
+    async def _work_off(self, waiting: Deferred[None], line: EventQueue, session: Session, put: Put) -> None:
         await waiting
-        while line:
-            another = self._filter(line.popleft(), session, put)
+        while line and session.alive:
+            [event] = line.take(most_bytes=1)
+            another = self._filter(event, session, put)
             if another is not None:
                 await another
         del self._lines[session]

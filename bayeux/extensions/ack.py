@@ -37,7 +37,21 @@ class AckQueue(EventQueue):
         """Refuse: here nothing is ever lost silently (Q-7)."""
         raise QueueOverflow
 
-    def take(self) -> list[Event]:
+    @property
+    def urgent(self) -> bool:
+        """Whether anything must not wait; what has been sent, and seems to be lost, least of all (XA-6)."""
+        return self._sent > 0 or super().urgent
+
+    def label(self, reply: Reply) -> None:
+        """Number the reply, from 1 (XA-3).
+
+        Here and no earlier: one that in the end does not carry the events, because a newer connect has
+        come (XA-9), must have no number, or else acknowledging it would mean events that it never had.
+        """
+        self.number += 1
+        reply.extend("ack", self.number)
+
+    def take(self, most_bytes: int | None = None) -> list[Event]:
         """Return everything that is not acknowledged; it stays in the queue."""
         fresh = len(self.events) - self._sent
         if fresh:
@@ -75,17 +89,8 @@ class Ack(Extension):
                 queue.acknowledge(number)
 
     def outgoing(self, reply: Reply, call: Call) -> None:
-        """Agree at the handshake, and number the replies to connects from 1 (XA-3).
-
-        A reply that cannot carry events has no number: acknowledging it must not mean any (XA-9).
-        """
-        session = call.session
-        if session is None or not reply.successful:
-            return
-        if reply.channel == META_HANDSHAKE:
-            if call.message.extensions().get("ack") is True:
-                session.queue = AckQueue(session.queue)
-                reply.extend("ack", True)
-        elif reply.channel == META_CONNECT and isinstance(session.queue, AckQueue) and not call.overtaken:
-            session.queue.number += 1
-            reply.extend("ack", session.queue.number)
+        """Agree at the handshake (XA-1)."""
+        if (reply.channel == META_HANDSHAKE and reply.successful and call.session is not None
+                and call.message.extensions().get("ack") is True):
+            call.session.queue = AckQueue(call.session.queue)
+            reply.extend("ack", True)

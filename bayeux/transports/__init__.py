@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -25,6 +26,8 @@ class HTTPRequest:
     """The peer's IP address."""
     secure: bool = False
     """Whether it came by TLS."""
+    names: Callable[[], Iterable[str]] = tuple
+    """Returns the lower-case names of all headers."""
 
 
 @dataclass(slots=True)
@@ -50,3 +53,17 @@ class Waiting(Protocol):
 
     def make_way(self) -> None:
         """Answer soon, because something else waits behind it on the same connection (K-16)."""
+
+
+@dataclass(slots=True)
+class Takeover:
+    """An answer after which the connection is no longer HTTP: ``protocol`` has it from then on.
+
+    Whatever parses HTTP writes the head of ``reply`` as it is, and gives the transport away.
+    """
+
+    reply: HTTPReply
+    protocol: IProtocol
+
+
+Answer = HTTPReply | Waiting | Takeover

@@ -37,11 +37,14 @@ _SCRIPT: Headers = (
 _TEXT: Headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *_COMMON)
 
 _REASONS = {
-    400: b"This is no HTTP request, or one with too many or too long headers.",
+    400: b"This is no HTTP request, no WebSocket upgrade, or one with too many or too long headers.",
     403: b"This page's origin may not use the server: see the settings allowed_origins and public_url.",
+    404: b"There is no such session.",
     405: b"Bayeux messages are sent by POST, or by GET with a message parameter.",
     413: b"The request body is too large.",
     414: b"The request target is too long.",
+    426: b"Connect by WebSocket, version 13, over HTTP/1.1.",
+    503: b"The server is stopping.",
 }
 """Constant texts, with nothing of the request in them (G-23)."""
 
@@ -55,8 +58,8 @@ class Polling:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._settings = hub.settings
-        self._origins = Origins(hub.settings)
-        self._cookie = BrowserCookie(hub.settings)
+        self.origins = Origins(hub.settings)
+        self.cookie = BrowserCookie(hub.settings)
         self._jsonp = "callback-polling" in hub.settings.connection_types
         methods = b"POST, GET, OPTIONS" if self._jsonp else b"POST, OPTIONS"
         self._allow: Headers = ((b"Allow", methods),)
@@ -64,7 +67,7 @@ class Polling:
     def answer(self, request: HTTPRequest) -> HTTPReply | Waiting:
         """Answer a request, now or later; whatever it holds, this raises nothing."""
         get = request.method == b"GET"
-        cors = self._origins.check(request, script=get and self._jsonp)
+        cors = self.origins.check(request, script=get and self._jsonp)
         if cors is None:
             return self.refuse(403)
         if len(request.target) > self._settings.max_url:
@@ -86,7 +89,7 @@ class Polling:
         link = Link(
             connection_type="callback-polling" if get else "long-polling",
             address=request.address,
-            browser_id=self._cookie.read(request),
+            browser_id=self.cookie.read(request),
             serial=get,
             header=request.header,
         )
@@ -101,11 +104,11 @@ class Polling:
 
     def cors(self, request: HTTPRequest) -> Headers:
         """Return the CORS headers for an error found before the request was complete (O-3)."""
-        return self._origins.check(request) or ()
+        return self.origins.check(request) or ()
 
     def _preflight(self, request: HTTPRequest, cors: Headers) -> HTTPReply:
         if cors and request.header("access-control-request-method"):
-            return HTTPReply(204, self._origins.preflight(cors))
+            return HTTPReply(204, self.origins.preflight(cors))
         return HTTPReply(204, self._allow)
 
     def _decode_body(self, request: HTTPRequest) -> Sequence[Message | Rejected]:
@@ -133,7 +136,7 @@ class Polling:
         session = exchange.session
         if exchange.opened and session is not None and session.browser_id is None:
             session.browser_id = new_id()
-            reply.cookies.append(self._cookie.write(session.browser_id, request))
+            reply.cookies.append(self.cookie.write(session.browser_id, request))
         reply.close = self._hub.sessions.closed
         return reply
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib.resources import files
+from typing import Any, cast
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from bayeux.hub import Hub
-from bayeux.transports import HTTPReply, HTTPRequest, Waiting
-from bayeux.transports.polling import Polling
+from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
+from bayeux.transports.endpoint import Endpoint
 
 
 class BayeuxResource(Resource):
@@ -30,7 +33,7 @@ class BayeuxResource(Resource):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
-        self.polling = Polling(hub)
+        self.endpoint = Endpoint(hub)
         self._script = _Script("client.js")
 
     def render(self, request: Request) -> bytes | int:
@@ -38,11 +41,15 @@ class BayeuxResource(Resource):
         if request.postpath == [b"client.js"] and request.method in (b"GET", b"HEAD"):
             return self._script.render(request)
         body = request.content.read() if request.content is not None else b""
-        answer = self.polling.answer(http_request(request, body))
+        answer = self.endpoint.answer(http_request(request, body))
         if isinstance(answer, HTTPReply):
             write(request, answer)
-        else:
+        elif not isinstance(answer, Takeover):
             _wait(request, answer)
+        elif isinstance(request.channel, HTTPChannel) and request.clientproto == b"HTTP/1.1":
+            _give_away(request, answer)
+        else:
+            write(request, self.endpoint.refuse_takeover())
         return NOT_DONE_YET
 
 
@@ -56,8 +63,11 @@ def http_request(request: Request, body: bytes) -> HTTPRequest:
             return ""
         return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
 
+    def names() -> list[str]:
+        return [name.decode("latin-1").lower() for name, _ in headers.getAllRawHeaders()]
+
     return HTTPRequest(
-        method=request.method, target=request.uri, header=header, body=body,
+        method=request.method, target=request.uri, header=header, body=body, names=names,
         address=getattr(request.getClientAddress(), "host", None) or "", secure=request.isSecure(),
     )
 
@@ -81,6 +91,37 @@ def write(request: Request, reply: HTTPReply) -> None:
         if request.method != b"HEAD":
             request.write(reply.body)
     request.finish()
+
+
+_PHRASES = {101: b"Switching Protocols", 200: b"OK"}
+
+
+def _give_away(request: Request, takeover: Takeover) -> None:
+    """Answer, and let another protocol have the connection; for twisted.web it ends here.
+
+    twisted.web has no way to do that, so this is its ``HTTPChannel`` by its private names: what it has
+    read beyond the request is handed on, what it has yet to hand out goes to the new protocol.
+    """
+    channel, protocol, reply = cast(Any, request.channel), takeover.protocol, takeover.reply
+    transport = channel.transport
+    request.setResponseCode(reply.status)
+    if channel.site is not None:
+        channel.site.log(request)
+    transport.writeSequence([
+        b"HTTP/1.1 %d %b\r\n" % (reply.status, _PHRASES[reply.status]),
+        *(b"%b: %b\r\n" % header for header in reply.headers), b"\r\n",
+    ])
+    beyond = b"".join(channel._dataBuffer)
+    transport.unregisterProducer()
+    channel.rawDataReceived = protocol.dataReceived
+    channel.connectionLost(Failure(ConnectionDone()))
+    if isinstance(transport, ProtocolWrapper):  # TLS
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+    if beyond:
+        protocol.dataReceived(beyond)
 
 
 def _wait(request: Request, answer: Waiting) -> None:

@@ -75,12 +75,15 @@ function fakeClock(t) {
  * reply, or an HTTP status, or "cut" (the connection is lost), "hang" (no answer), a string (that body), or a promise.
  */
 class FakeServer {
-  requests = []; // the messages of each HTTP request
+  requests = []; // the messages of each HTTP request and of each frame
+  carriers = []; // what these came by
   headers = [];
   held = [];
   underWay = 0;
   mostUnderWay = 0;
   sessions = new Set();
+  offers = ["long-polling"];
+  acks = null; // with the ack extension: clientId -> {number, queue: [{event, number}]}
   #rules = [];
   #watchers = new Set();
   #made = 0;
@@ -91,7 +94,7 @@ class FakeServer {
       for await (const chunk of request) body += chunk;
       this.headers.push(request.headers);
       const gone = once(response, "close");
-      const answer = await this.#handle(JSON.parse(body), gone);
+      const answer = await this.#handle(JSON.parse(body), gone, "long-polling");
       if (answer === "cut") request.socket.destroy();
       else if (typeof answer === "number") response.writeHead(answer).end();
       else response.writeHead(200, { "Content-Type": "application/json" }).end(answer);
@@ -111,11 +114,27 @@ class FakeServer {
   fetch = async (url, { body, signal }) => {
     const gone = new Promise((resolve) => signal.addEventListener("abort", resolve));
     const aborted = gone.then(() => Promise.reject(new DOMException("aborted", "AbortError")));
-    const answer = await Promise.race([this.#handle(JSON.parse(body), gone), aborted]);
+    const answer = await Promise.race([this.#handle(JSON.parse(body), gone, "long-polling"), aborted]);
     if (answer === "cut") throw new TypeError("fetch failed");
     if (typeof answer === "number") return new Response(null, { status: answer });
     return new Response(answer, { status: 200 });
   };
+
+  /** What comes on a socket. */
+  async frame(socket, messages) {
+    let answered;
+    const over = Promise.race([socket.gone, new Promise((resolve) => (answered = resolve))]);
+    const answer = await this.#handle(messages, over, "websocket");
+    answered();
+    if (answer === "cut") socket.drop();
+    else if (typeof answer === "string") socket.says(answer);
+  }
+
+  /** With the ack extension: what is not acknowledged is in the answer to every connect. */
+  publish(event) {
+    for (const { queue } of this.acks.values()) queue.push({ event });
+    for (const { release } of [...this.held]) release({});
+  }
 
   on(channel, act, times = Infinity) {
     this.#rules.unshift({ channel, act, times });
@@ -160,29 +179,41 @@ class FakeServer {
     });
   }
 
+  /** "websocket /a" for a message on /a that came by a socket. */
+  get journal() {
+    return this.requests.flatMap((messages, n) => messages.map(({ channel }) => `${this.carriers[n]} ${channel}`));
+  }
+
   #changed() {
     for (const look of [...this.#watchers]) look();
   }
 
-  async #handle(messages, gone) {
+  async #handle(messages, gone, carrier) {
     this.requests.push(messages);
+    this.carriers.push(carrier);
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     gone.then(() => this.underWay--);
     const answer = [];
     let broken = null;
     for (const message of messages) {
-      const { events = [], result, early } = await this.#answer(message, messages.length, gone);
+      const { events = [], result, early } = await this.#answer(message, messages.length, gone, carrier);
       if (typeof result !== "object") broken = result;
       else if (result) {
-        const { channel, id, subscription } = message;
+        const { channel, id, subscription, clientId } = message;
+        const acks = channel === "/meta/connect" && result.successful && this.acks?.get(clientId);
+        if (acks) {
+          result.ext = { ack: ++acks.number };
+          for (const entry of acks.queue) events.push(entry.event) && (entry.number ??= acks.number);
+        }
         answer.push(...events, { channel, id, subscription, ...result }, ...(early ?? []));
       }
     }
     if (broken === "hang") return new Promise(() => {});
+    if (this.loses?.(messages)) return "cut"; // what was written
     return broken ?? JSON.stringify(answer);
   }
 
-  async #answer(message, company, gone) {
+  async #answer(message, company, gone, carrier) {
     const rule = this.#rules.find(({ channel, times }) => channel === message.channel && times > 0);
     if (rule) rule.times--;
     this.#changed();
@@ -194,22 +225,30 @@ class FakeServer {
     if (message.channel === "/meta/handshake") {
       const clientId = `session${++this.#made}`;
       this.sessions.add(clientId);
-      Object.assign(base, { version: "1.0", supportedConnectionTypes: ["long-polling"], clientId, advice });
+      Object.assign(base, { version: "1.0", supportedConnectionTypes: this.offers, clientId, advice });
+      if (this.acks) Object.assign(base, { ext: { ack: true } }) && this.acks.set(clientId, { number: 0, queue: [] });
     } else if (!this.sessions.has(message.clientId)) {
       Object.assign(base, { successful: false, error: `402:${message.clientId}:Unknown client ID` });
       if (message.channel === "/meta/connect") base.advice = { reconnect: "handshake", interval: 0 };
     } else if (message.channel === "/meta/connect") {
       base.advice = advice;
-      if (!scripted && message.advice?.timeout !== 0 && company === 1) return this.#hold(base, gone);
+      for (const { clientId, supersede } of [...this.held]) if (clientId === message.clientId) supersede();
+      const acks = this.acks?.get(message.clientId);
+      if (acks) acks.queue = acks.queue.filter(({ number }) => !(number <= message.ext.ack));
+      if (acks?.queue.length) return { result: base };
+      if (!scripted && message.advice?.timeout !== 0 && company === 1) return this.#hold(message, base, gone, carrier);
     }
     return { result: { ...base, ...fields }, early };
   }
 
-  #hold(base, gone) {
+  #hold({ clientId }, base, gone, carrier) {
     return new Promise((resolve) => {
       const entry = {
+        clientId,
+        carrier,
+        supersede: () => entry.release({ result: carrier === "websocket" ? "hang" : 409 }), // K-12
         release: ({ events, result }) => {
-          this.held.splice(this.held.indexOf(entry), 1);
+          this.held = this.held.filter((other) => other !== entry);
           resolve({ events, result: typeof result === "object" || !result ? { ...base, ...result } : result });
         },
       };
@@ -220,11 +259,70 @@ class FakeServer {
   }
 }
 
+/** The sockets of a page, to a fake server: they open at once, unless `FakeSocket.opens` says otherwise. */
+function fakeWebSocket(server) {
+  return class FakeSocket extends EventTarget {
+    static all = [];
+    static opens = true;
+    readyState = 0;
+    sent = [];
+    gone = new Promise((resolve) => (this.left = resolve));
+
+    static get last() {
+      return this.all.at(-1);
+    }
+
+    constructor(url) {
+      super();
+      this.url = url;
+      FakeSocket.all.push(this);
+      if (FakeSocket.opens) setImmediate(() => this.open());
+    }
+
+    open() {
+      if (this.readyState === 0) this.#fire("open", 1);
+    }
+
+    send(text) {
+      assert.equal(this.readyState, 1, "sent on a socket that is not open");
+      this.sent.push(...JSON.parse(text));
+      setImmediate(() => server.frame(this, JSON.parse(text)));
+    }
+
+    /** A frame from the server; a socket that the page has closed may still have some. */
+    says(frame) {
+      if (this.readyState === 3) return;
+      this.onmessage({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
+    }
+
+    /** The connection is lost. */
+    drop() {
+      this.#fire("error", 3);
+      this.#fire("close", 3);
+      this.left();
+    }
+
+    close() {
+      if (this.readyState < 2) this.readyState = 2; // as a peer that is gone would leave it
+      this.left();
+    }
+
+    #fire(type, state) {
+      this.readyState = state;
+      const event = new Event(type);
+      this[`on${type}`]?.(event);
+      this.dispatchEvent(event);
+    }
+  };
+}
+
 /** A server and a client of it, which is connected unless told otherwise. Both end with the test. */
 async function start(t, { before, online = true, random = 1e-9, ...options } = {}) {
   setRandom(t, random);
   const server = await new FakeServer().listen();
-  before?.(server);
+  const Sockets = fakeWebSocket(server);
+  before?.(server, Sockets);
+  if (server.offers.includes("websocket")) options = { WebSocket: Sockets, ...options };
   const states = [];
   const errors = [];
   const client = init(server.url, options);
@@ -238,7 +336,7 @@ async function start(t, { before, online = true, random = 1e-9, ...options } = {
     await client.disconnect();
   });
   if (online) await server.holds();
-  return { server, client, states, errors };
+  return { server, client, states, errors, Sockets };
 }
 
 /** As start(), on a fake clock and without a network. */
@@ -246,15 +344,41 @@ async function startOnClock(t, { before, online = true, random = 0.5, ...options
   setRandom(t, random);
   const clock = fakeClock(t);
   const server = new FakeServer();
-  before?.(server);
+  const Sockets = fakeWebSocket(server);
+  before?.(server, Sockets);
+  if (server.offers.includes("websocket")) options = { WebSocket: Sockets, ...options };
   const client = init("http://test/bayeux", { fetch: server.fetch, ...options });
+  const states = [];
+  client.addEventListener("state", ({ detail }) => states.push(detail));
   client.addEventListener("error", (event) => event.preventDefault());
   t.after(() => {
     server.on("/meta/disconnect", () => 500);
     return client.disconnect();
   });
   if (online) await server.holds();
-  return { server, client, clock };
+  return { server, client, clock, states, Sockets };
+}
+
+const both = (...more) => (server, Sockets) => {
+  server.offers = ["websocket", "long-polling"];
+  for (const act of more) act(server, Sockets);
+};
+const swallowed = (server, Sockets) => (Sockets.opens = false);
+const acked = (server) => (server.acks = new Map());
+
+/** As start(), with a server that offers sockets, and by default a session that has moved to one. */
+async function startSocket(t, { before = () => {}, moved = true, ...options } = {}) {
+  const world = await start(t, { before: both(before), ...options });
+  if (moved) await until(() => world.server.held[0]?.carrier === "websocket");
+  return world;
+}
+
+/** As startOnClock(), likewise. The pause before a socket is 500 ms. */
+async function startSocketOnClock(t, { before = () => {}, moved = true, ...options } = {}) {
+  const world = await startOnClock(t, { before: both(before), ...options });
+  if (moved) await world.clock.advance(500);
+  if (moved) assert.deepEqual(world.server.held.map(({ carrier }) => carrier), ["websocket"]);
+  return world;
 }
 
 /** Wait for a state. */
@@ -283,6 +407,7 @@ describe("connecting", () => {
       version: "1.0",
       minimumVersion: "1.0",
       supportedConnectionTypes: ["long-polling"],
+      ext: { ack: true },
     });
     const { id, ...rest } = probe;
     assert.notEqual(id, handshake.id);
@@ -332,12 +457,12 @@ describe("connecting", () => {
     server.sessions.clear();
     await server.release({ successful: false, error: "402::x", advice: { reconnect: "handshake", interval: 0 } });
     await server.saw("/meta/handshake", 2);
-    assert.deepEqual(server.all("/meta/handshake").map(({ ext }) => ext), [{ token: 1 }, { token: 2 }]);
+    assert.deepEqual(server.all("/meta/handshake").map(({ ext }) => ext), [1, 2].map((token) => ({ token, ack: true })));
   });
 
   it("takes an object as options.ext", async (t) => {
     const { server } = await start(t, { ext: { token: "t" } });
-    assert.deepEqual(server.requests[0][0].ext, { token: "t" });
+    assert.deepEqual(server.requests[0][0].ext, { token: "t", ack: true });
   });
 
   it("reports an options.ext that fails, and tries again", async (t) => {
@@ -1351,6 +1476,765 @@ describe("disconnecting", () => {
   });
 });
 
+describe("a socket", () => {
+  it("is opened beside the polling, and the session moves to it (W-5, W-12, W-17)", async (t) => {
+    const { server, states, Sockets } = await startSocket(t);
+    const [handshake, , held, probe, beat] = server.requests.flat();
+    assert.deepEqual(handshake.supportedConnectionTypes, ["websocket", "long-polling"]);
+    assert.deepEqual(server.journal, [
+      "long-polling /meta/handshake",
+      "long-polling /meta/connect",
+      "long-polling /meta/connect",
+      "websocket /meta/connect",
+      "websocket /meta/connect",
+    ]);
+    const expected = { channel: "/meta/connect", clientId: "session1", connectionType: "websocket" };
+    assert.equal(held.connectionType, "long-polling");
+    assert.deepEqual(probe, { id: probe.id, ...expected, advice: { timeout: 0 } });
+    assert.deepEqual(beat, { id: beat.id, ...expected });
+    assert.equal(Sockets.all.length, 1);
+    assert.equal(Sockets.last.url, server.url.replace("http://", "ws://"));
+    await until(() => server.underWay === 1); // the held request is over
+    assert.deepEqual(names(states), ["connected"]);
+    await server.release({});
+    const next = await server.saw("/meta/connect", 5);
+    assert.deepEqual(next, { id: next.id, ...expected });
+  });
+
+  it("of a server with TLS has it too", async (t) => {
+    const server = new FakeServer();
+    const Sockets = fakeWebSocket(server);
+    both()(server);
+    setRandom(t, 1e-9);
+    const client = init("https://www.example.org/bayeux", { fetch: server.fetch, WebSocket: Sockets });
+    t.after(() => client.disconnect());
+    await until(() => Sockets.last);
+    assert.equal(Sockets.last.url, "wss://www.example.org/bayeux");
+  });
+
+  it("has a URL relative to the page", async (t) => {
+    const server = new FakeServer();
+    const Sockets = fakeWebSocket(server);
+    both()(server);
+    setRandom(t, 1e-9);
+    globalThis.location = { href: "http://example.org/app/index.html" };
+    t.after(() => delete globalThis.location);
+    const client = init("../bayeux", { fetch: server.fetch, WebSocket: Sockets });
+    t.after(() => client.disconnect());
+    await until(() => Sockets.last);
+    assert.equal(Sockets.last.url, "ws://example.org/bayeux");
+  });
+
+  it("is by default the one that there is", async (t) => {
+    const server = new FakeServer();
+    const before = globalThis.WebSocket;
+    globalThis.WebSocket = fakeWebSocket(server);
+    t.after(() => (globalThis.WebSocket = before));
+    const { server: real } = await startSocket(t, { WebSocket: undefined, moved: false });
+    await until(() => globalThis.WebSocket.last);
+    assert.equal(globalThis.WebSocket.last.url, real.url.replace("http", "ws"));
+  });
+
+  it("is not opened if the server does not offer it", async (t) => {
+    const { server, Sockets, client } = await startSocket(t, { moved: false, before: (server) => (server.offers = ["long-polling"]) });
+    const mine = fakeWebSocket(server);
+    const other = init(server.url, { WebSocket: mine });
+    t.after(() => other.disconnect());
+    await server.saw("/meta/connect", 4);
+    await quiet();
+    assert.deepEqual(server.all("/meta/handshake")[1].supportedConnectionTypes, ["websocket", "long-polling"]);
+    assert.equal(client.state, "connected");
+    assert.equal(mine.all.length + Sockets.all.length, 0);
+  });
+
+  it("is neither named nor opened if the user does not want it", async (t) => {
+    const { server, Sockets } = await startSocket(t, { moved: false, transports: ["long-polling"] });
+    await server.push();
+    await server.saw("/meta/connect", 3);
+    await quiet();
+    assert.deepEqual(server.requests[0][0].supportedConnectionTypes, ["long-polling"]);
+    assert.equal(Sockets.all.length, 0);
+  });
+
+  it("with no usable transport there is no client", (t) => {
+    const before = globalThis.WebSocket;
+    delete globalThis.WebSocket;
+    t.after(() => (globalThis.WebSocket = before));
+    for (const transports of [[], ["carrier-pigeon"], ["websocket"]])
+      assert.throws(() => init("http://127.0.0.1:1/", { transports }), TypeError);
+  });
+
+  it("that never opens costs nobody anything, and is tried again with a growing back-off", async (t) => {
+    const { server, client, clock, states, Sockets } = await startSocketOnClock(t, { moved: false, before: swallowed });
+    for (const pause of [500, 1_000, 2_000, 4_000]) {
+      const { length } = Sockets.all;
+      assert.ok(clock.delays.includes(pause), `${pause} among ${clock.delays}`);
+      await client.publish("/a", 1);
+      await clock.advance(pause - 1);
+      assert.equal(Sockets.all.length, length);
+      await clock.advance(1);
+      assert.equal(Sockets.all.length, length + 1);
+      const connects = server.all("/meta/connect").length;
+      await client.publish("/a", 1);
+      await clock.advance(9_999);
+      assert.equal(Sockets.last.readyState, 0);
+      await clock.advance(1);
+      assert.equal(Sockets.last.readyState, 2, "given up");
+      assert.equal(server.all("/meta/connect").length, connects, "the polling is not disturbed");
+      for (let n = 0; n < 3; n++) await server.push(); // the next success asks for the next, those after it for none
+      await clock.advance(0);
+    }
+    assert.equal(server.journal.filter((line) => line.startsWith("websocket")).length, 0);
+    assert.deepEqual(names(states), ["connected"]);
+  });
+
+  it("is tried again after ten minutes at most", async (t) => {
+    const { server, clock } = await startSocketOnClock(t, { moved: false, random: 1, before: swallowed });
+    const pauses = [];
+    for (let n = 0; n < 12; n++) {
+      pauses.push(clock.delays.find((delay) => delay !== 40_000));
+      for (let left = pauses.at(-1) + 10_000; left > 0; left -= 30_000) {
+        await clock.advance(Math.min(left, 30_000));
+        await server.push(); // as the server does when it has held a connect for 30 s
+        await clock.advance(0);
+      }
+    }
+    assert.deepEqual(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600].map((seconds) => seconds * 1_000));
+  });
+
+  for (const [name, outcome] of [
+    ["is refused", (Sockets, url) => {
+      Sockets.opens = false;
+      const socket = new Sockets(url);
+      setImmediate(() => socket.drop());
+      return socket;
+    }],
+    ["may not even be made", () => {
+      throw new Error("SecurityError");
+    }],
+  ])
+    it(`that ${name} is no worse, and tried again`, async (t) => {
+      let made = 0;
+      let Real;
+      const WebSocket = new Proxy(class {}, { construct: (_, [url]) => (made++ ? new Real(url) : outcome(Real, url)) });
+      const { server, client, Sockets } = await startSocket(t, { moved: false, WebSocket, before: (_, Sockets) => (Real = Sockets) });
+      await until(() => made === 1);
+      await quiet();
+      assert.equal(client.state, "connected");
+      Sockets.opens = true;
+      await server.push();
+      await until(() => server.held[0]?.carrier === "websocket");
+      assert.equal(made, 2);
+      assert.equal(server.all("/meta/handshake").length, 1);
+    });
+
+  it("that opens while there is a pause waits for its end", async (t) => {
+    const { server, clock, Sockets } = await startSocketOnClock(t, { moved: false });
+    await server.release({ advice: { reconnect: "retry", interval: 5_000, timeout: 30_000 } });
+    await clock.advance(500);
+    assert.equal(Sockets.last.readyState, 1);
+    await clock.advance(4_499);
+    assert.equal(Sockets.last.sent.length, 0);
+    await clock.advance(1);
+    assert.equal(Sockets.last.sent.length, 1);
+    await clock.advance(30_000);
+    assert.equal(Sockets.last.readyState, 1);
+  });
+
+  it("that opens just when the held connect is answered is not opened again", async (t) => {
+    const { server, clock, Sockets } = await startSocketOnClock(t, { moved: false, before: swallowed });
+    await clock.advance(500);
+    server.held[0].release({});
+    for (let n = 0; n < 5; n++) await Promise.resolve();
+    Sockets.last.open();
+    await clock.advance(500);
+    await clock.advance(10_000);
+    assert.equal(Sockets.all.length, 1);
+    assert.equal(Sockets.last.readyState, 1, "nor given up as if it had not opened");
+  });
+
+  it("carries everything once a connect has succeeded on it, and nothing before", async (t) => {
+    const { server, client } = await startSocket(t, { moved: false });
+    let answer;
+    const slow = () => new Promise((resolve) => (answer = resolve));
+    server.on("/meta/connect", ({ connectionType }) => (connectionType === "websocket" ? slow() : undefined));
+    await until(() => answer);
+    await client.publish("/a", 1);
+    await client.subscribe("/b", () => {}).ready;
+    server.off("/meta/connect");
+    answer();
+    await until(() => server.held.some(({ carrier }) => carrier === "websocket"));
+    await client.publish("/a", 2);
+    await client.subscribe("/c", () => {}).ready;
+    assert.deepEqual(server.journal.filter((line) => !line.endsWith("connect")).slice(1), [
+      "long-polling /a",
+      "long-polling /meta/subscribe",
+      "websocket /a",
+      "websocket /meta/subscribe",
+    ]);
+  });
+
+  it("brings events at any time, without ending the connect (W-10)", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    Sockets.last.says([{ channel: "/a", data: 1 }]);
+    Sockets.last.says([{ channel: "/a", data: 2 }, { channel: "/b", data: 0 }, { channel: "/a", data: 3 }]);
+    assert.deepEqual(heard, [1, 2, 3]);
+    await quiet();
+    assert.equal(server.all("/meta/connect").length, 4);
+  });
+
+  it("brings events together with the connect reply, too (W-11)", async (t) => {
+    const { server, client } = await startSocket(t);
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    await server.push({ channel: "/a", data: 1 }, { channel: "/a", data: 2 });
+    await server.saw("/meta/connect", 5);
+    assert.deepEqual(heard, [1, 2]);
+  });
+
+  it("replies are known by their id: in one frame, in several, in any order, among others", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    const heard = [];
+    await client.subscribe("/**", (data) => heard.push(data)).ready;
+    server.on("/a", () => "hang");
+    const all = [1, 2, 3].map((n) => client.publish("/a", n));
+    const ids = [];
+    for (const n of [1, 2, 3]) ids.push((await server.saw("/a", n)).id);
+    const reply = (n, fields) => ({ channel: "/a", id: ids[n], successful: true, n, ...fields });
+    let done = false;
+    all[2].then(() => (done = true));
+    Sockets.last.says([{ channel: "/a", data: "x", id: ids[0] }, reply(2), null, 7, { channel: "/a", data: "y" }]);
+    Sockets.last.says([reply(0, { id: "strange" }), reply(2, { n: "twice" })]);
+    await quiet();
+    assert.equal(done, false);
+    Sockets.last.says([reply(1), reply(0, { successful: false, error: "403::no" })]);
+    await assert.rejects(all[0], is({ code: 403 }));
+    assert.equal((await all[1]).n, 1);
+    assert.equal((await all[2]).n, 2);
+    assert.deepEqual(heard, ["x", "y"]);
+  });
+
+  it("events in a frame before or after a reply come before who waits for that is told", async (t) => {
+    const { server, client } = await startSocket(t);
+    const order = [];
+    client.subscribe("/service/echo", (data) => order.push(data));
+    server.on("/service/echo", ({ channel }) => ({ early: [{ channel, data: "event" }] }));
+    await client.publish("/service/echo", 1).then(() => order.push("reply"));
+    assert.deepEqual(order, ["event", "reply"]);
+  });
+
+  it("lost: what is under way on it fails, the connect goes on by polling at once, in the same session", async (t) => {
+    const { server, client, states, Sockets } = await startSocket(t);
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    server.on("/b", () => "hang", 1);
+    const said = client.publish("/b", 1);
+    await server.saw("/b");
+    Sockets.opens = false;
+    Sockets.last.drop();
+    await assert.rejects(said, is({ code: "network", text: "The socket was lost" }));
+    await server.saw("/meta/connect", 6);
+    const [probe, held] = server.all("/meta/connect").slice(-2);
+    assert.deepEqual(probe.advice, { timeout: 0 });
+    assert.equal(held.advice, undefined);
+    for (const { clientId, connectionType } of [probe, held])
+      assert.deepEqual([clientId, connectionType], ["session1", "long-polling"]);
+    await server.push({ channel: "/a", data: 1 });
+    await client.publish("/b", 2);
+    assert.deepEqual(heard, [1]);
+    assert.equal(server.journal.at(-1), "long-polling /b");
+    assert.deepEqual(published(server, "/b"), [1, 2], "not sent twice");
+    assert.deepEqual(subscribed(server), ["/a"]);
+    assert.deepEqual(names(states), ["connected"]);
+  });
+
+  it("lost together with the rest of the network: reconnecting", async (t) => {
+    const { server, client, states, Sockets } = await startSocket(t);
+    server.on("/meta/connect", () => "cut", 2);
+    Sockets.opens = false;
+    Sockets.last.drop();
+    await reached(client, "reconnecting");
+    await reached(client, "connected");
+    assert.deepEqual(names(states), ["connected", "reconnecting", "connected"]);
+    assert.equal(server.all("/meta/handshake").length, 1);
+  });
+
+  it("lost is replaced after a pause that grows, until one has lived through a hold", async (t) => {
+    const { server, clock, Sockets } = await startSocketOnClock(t);
+    const next = async (expected) => {
+      const { length } = Sockets.all;
+      Sockets.last.drop();
+      await clock.advance(0);
+      assert.deepEqual(server.held.map(({ carrier }) => carrier), ["long-polling"]);
+      assert.deepEqual(clock.delays.sort(), [expected, 40_000].sort());
+      await clock.advance(expected - 1);
+      assert.equal(Sockets.all.length, length);
+      await clock.advance(1);
+      assert.equal(Sockets.all.length, length + 1);
+      assert.deepEqual(server.held.map(({ carrier }) => carrier), ["websocket"]);
+    };
+    for (const expected of [1_000, 2_000, 4_000]) await next(expected);
+    await server.release({});
+    await clock.advance(0);
+    await next(500);
+  });
+
+  it("lost between two connects is noticed by the next", async (t) => {
+    const { server, clock, Sockets } = await startSocketOnClock(t);
+    await server.release({ advice: { reconnect: "retry", interval: 100, timeout: 30_000 } });
+    await clock.advance(0);
+    Sockets.opens = false;
+    Sockets.last.drop();
+    await clock.advance(100);
+    const { connectionType, advice } = server.all("/meta/connect").at(-2);
+    assert.deepEqual({ connectionType, advice }, { connectionType: "long-polling", advice: { timeout: 0 } });
+  });
+
+  it("that is closing is not used any more", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    Sockets.last.readyState = 2;
+    await client.publish("/a", 1);
+    assert.equal(server.journal.at(-1), "long-polling /a");
+  });
+
+  it("that swallows what is sent is given up after 3 s; until then nothing else went by it", async (t) => {
+    const { server, client, clock, states, Sockets } = await startSocketOnClock(t, { moved: false });
+    let lost = 0;
+    server.frame = () => lost++;
+    await clock.advance(500);
+    assert.equal(lost, 1);
+    await client.publish("/a", 1);
+    await clock.advance(2_999);
+    assert.equal(Sockets.last.readyState, 1);
+    await clock.advance(1);
+    assert.equal(Sockets.last.readyState, 2);
+    assert.deepEqual(server.held.map(({ carrier }) => carrier), ["long-polling"]);
+    assert.equal(lost, 1);
+    assert.deepEqual(names(states), ["connected"]);
+  });
+
+  it("whose held connect gets no answer is given up 10 s after it should have", async (t) => {
+    const { server, clock, Sockets } = await startSocketOnClock(t);
+    await clock.advance(39_999);
+    assert.equal(Sockets.last.readyState, 1);
+    await clock.advance(1);
+    assert.equal(Sockets.last.readyState, 2);
+    assert.equal(server.journal.at(-1), "long-polling /meta/connect");
+  });
+
+  it("on which anything gets no answer is given up after 10 s: it may be dead", async (t) => {
+    const { server, client, clock, Sockets } = await startSocketOnClock(t);
+    server.on("/a", () => "hang", 1);
+    const said = client.publish("/a", 1).catch((error) => error);
+    await clock.advance(0);
+    await clock.advance(9_999);
+    assert.equal(Sockets.last.readyState, 1);
+    await clock.advance(1);
+    is({ code: "network", text: "No answer in time" })(await said);
+    assert.equal(Sockets.last.readyState, 2);
+    assert.equal(server.journal.at(-1), "long-polling /meta/connect");
+  });
+
+  for (const frame of ["<html>", '{"channel":"/a","data":1}', "null"])
+    it(`that says ${frame} is given up`, async (t) => {
+      const { server, client, Sockets } = await startSocket(t);
+      const [socket] = Sockets.all;
+      const heard = [];
+      await client.subscribe("/a", (data) => heard.push(data)).ready;
+      Sockets.opens = false;
+      socket.says(frame);
+      assert.equal(socket.readyState, 2);
+      await server.saw("/meta/connect", 6);
+      assert.equal(server.journal.at(-1), "long-polling /meta/connect");
+      assert.deepEqual(heard, []);
+    });
+
+  it("that was left may still bring events, but no trouble", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    const [old] = Sockets.all;
+    old.says("nonsense");
+    await until(() => Sockets.all.length === 2 && server.held[0]?.carrier === "websocket");
+    old.says([{ channel: "/a", data: 1 }]);
+    old.says("nonsense");
+    old.drop();
+    await quiet();
+    assert.deepEqual(heard, [1]);
+    assert.equal(Sockets.last.readyState, 1);
+    assert.equal(Sockets.all.length, 2);
+  });
+
+  it("belongs to one session: the next is made by polling, and gets a socket of its own (W-5)", async (t) => {
+    const { server, client, states, Sockets } = await startSocket(t);
+    await client.subscribe("/a", () => {}).ready;
+    server.sessions.clear();
+    await server.push();
+    await server.saw("/meta/handshake", 2);
+    await until(() => Sockets.all.length === 2 && server.held[0]?.carrier === "websocket");
+    assert.equal(Sockets.all[0].readyState, 2);
+    assert.deepEqual(server.journal.filter((line) => line.endsWith("handshake")), Array(2).fill("long-polling /meta/handshake"));
+    assert.equal(server.held[0].clientId, "session2");
+    assert.deepEqual(new Set(Sockets.last.sent.map(({ clientId }) => clientId)), new Set(["session2"]));
+    assert.deepEqual(subscribed(server), ["/a", "/a"]);
+    assert.deepEqual(names(states), ["connected", "reconnecting", "connected"]);
+  });
+
+  it("is closed when advice ends the client", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    await server.release({ successful: false, error: "403::Banned", advice: { reconnect: "none" } });
+    await reached(client, "disconnected");
+    assert.equal(Sockets.last.readyState, 2);
+    await quiet();
+    assert.equal(Sockets.all.length, 1);
+  });
+
+  it("carries the disconnect and is closed after it", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    let answer;
+    server.on("/meta/disconnect", () => new Promise((resolve) => (answer = resolve)));
+    const said = client.publish("/a", 1);
+    const done = client.disconnect();
+    await until(() => answer);
+    assert.equal(server.journal.at(-1), "websocket /meta/disconnect");
+    assert.equal(Sockets.last.readyState, 1);
+    answer();
+    await Promise.all([said, done]);
+    assert.equal(Sockets.last.readyState, 2);
+    const { length } = server.requests;
+    await quiet();
+    assert.equal(server.requests.length, length);
+    assert.equal(Sockets.all.length, 1);
+  });
+
+  for (const [name, before, time] of [
+    ["before one is opened", () => {}, 0],
+    ["while one opens", swallowed, 500],
+    ["on one", () => {}, 500],
+  ])
+    it(`disconnecting ${name} leaves no timer behind and opens none`, async (t) => {
+      const { client, clock, Sockets } = await startSocketOnClock(t, { moved: false, before });
+      await clock.advance(time);
+      const { length } = Sockets.all;
+      const done = client.disconnect();
+      await clock.advance(0);
+      await done;
+      await clock.advance(0);
+      assert.deepEqual(clock.delays, []);
+      assert.equal(Sockets.all.length, length);
+    });
+
+  it("is left without loss if there are no acknowledgements: the connect left behind may still bring events", async (t) => {
+    const { server, client, Sockets } = await startSocket(t, { moved: false, before: swallowed });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    await until(() => Sockets.last);
+    const [left] = server.held.splice(0); // its answer was on the way already
+    Sockets.last.open();
+    await until(() => server.held[0]?.carrier === "websocket");
+    left.release({ events: [{ channel: "/a", data: 1 }] });
+    await until(() => heard.length);
+    await quiet();
+    assert.deepEqual(heard, [1]);
+    assert.equal(server.all("/meta/connect").length, 4);
+  });
+
+  it("is left in peace by a connect left behind that fails", async (t) => {
+    const { server, client, states, Sockets } = await startSocket(t, { moved: false, before: swallowed });
+    await until(() => Sockets.last);
+    const [left] = server.held.splice(0);
+    Sockets.last.open();
+    await until(() => server.held[0]?.carrier === "websocket");
+    left.release({ result: { successful: false, error: "402::x", advice: { reconnect: "none" } } });
+    await quiet();
+    assert.equal(client.state, "connected");
+    assert.deepEqual(names(states), ["connected"]);
+  });
+});
+
+describe("a socket as the only transport", () => {
+  const only = { transports: ["websocket"] };
+
+  it("carries the handshake, too", async (t) => {
+    const { server, client, Sockets } = await startSocket(t, { ...only, fetch: () => assert.fail("no HTTP") });
+    await client.publish("/a", 1);
+    assert.deepEqual(server.requests[0][0].supportedConnectionTypes, ["websocket"]);
+    assert.deepEqual(server.journal, ["handshake", "connect", "connect"].map((name) => `websocket /meta/${name}`).concat("websocket /a"));
+    assert.equal(Sockets.all.length, 1);
+  });
+
+  it("lost is opened again after the back-off, for the same session", async (t) => {
+    const { server, client, clock, states, Sockets } = await startOnClock(t, { ...only, before: both() });
+    Sockets.opens = false;
+    Sockets.last.drop();
+    await clock.advance(0);
+    assert.equal(client.state, "reconnecting");
+    assert.deepEqual(clock.delays, [500]);
+    await clock.advance(500);
+    assert.equal(Sockets.all.length, 2);
+    await clock.advance(9_999);
+    assert.deepEqual(clock.delays, [10_000]);
+    await clock.advance(1);
+    assert.deepEqual(clock.delays, [1_000], "it did not open");
+    Sockets.opens = true;
+    await clock.advance(1_000);
+    assert.equal(client.state, "connected");
+    assert.equal(server.all("/meta/handshake").length, 1);
+    assert.deepEqual(server.all("/meta/connect").map(({ advice }) => advice?.timeout), [0, undefined, 0, undefined]);
+    assert.deepEqual(names(states), ["connected", "reconnecting", "connected"]);
+  });
+
+  it("is opened once, whoever needs it first", async (t) => {
+    const { server, client, clock, Sockets } = await startOnClock(t, { ...only, before: both() });
+    Sockets.opens = false;
+    Sockets.last.drop();
+    const said = client.publish("/a", 1);
+    await clock.advance(500);
+    assert.equal(Sockets.all.length, 2);
+    Sockets.last.open();
+    await said;
+    await clock.advance(0);
+    assert.equal(Sockets.all.length, 2);
+    assert.equal(server.held[0].carrier, "websocket");
+  });
+
+  it("of a server that does not offer it is a network failure", async (t) => {
+    const { client, server } = await startSocket(t, {
+      ...only,
+      online: false,
+      moved: false,
+      before: (server) => server.on("/meta/handshake", () => ({ supportedConnectionTypes: ["long-polling"] })),
+    });
+    await server.saw("/meta/handshake", 2);
+    assert.equal(client.state, "connecting");
+  });
+
+  it("disconnected while it opens leaves no timer behind", async (t) => {
+    const { client, clock, Sockets } = await startOnClock(t, {
+      ...only,
+      online: false,
+      before: both((_, Sockets) => (Sockets.opens = false)),
+    });
+    await clock.advance(0);
+    assert.deepEqual(clock.delays, [10_000]);
+    await client.disconnect();
+    await clock.advance(0);
+    assert.deepEqual(clock.delays, []);
+    Sockets.last.open();
+    await clock.advance(0);
+    assert.deepEqual(Sockets.last.sent, []);
+  });
+});
+
+describe("acknowledgements", () => {
+  const connects = (server) => server.all("/meta/connect").map(({ ext }) => ext);
+  const gone = { ack: false };
+
+  it("are asked for, and each connect carries the last number (XA-1, XA-4)", async (t) => {
+    const { server, client } = await start(t, { before: acked });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 3);
+    server.publish({ channel: "/a", data: 2 });
+    await server.saw("/meta/connect", 4);
+    assert.deepEqual(heard, [1, 2]);
+    assert.deepEqual(connects(server), [0, 1, 2, 3].map((ack) => ({ ack })));
+  });
+
+  it("are not asked for if the user does not want them", async (t) => {
+    const { server } = await start(t, gone);
+    assert.equal(server.requests[0][0].ext, undefined);
+    const other = await start(t, { ...gone, ext: { token: 1 } });
+    assert.deepEqual(other.server.requests[0][0].ext, { token: 1 });
+  });
+
+  for (const ext of [undefined, null, {}, { ack: false }, { ack: 1 }, { ack: { enabled: true } }])
+    it(`are not used if the server answers ${JSON.stringify(ext)}`, async (t) => {
+      const { server } = await start(t, { before: (server) => server.on("/meta/handshake", () => ({ ext })) });
+      await server.release({ ext: { ack: 7 } });
+      await server.saw("/meta/connect", 3);
+      assert.deepEqual(connects(server), [undefined, undefined, undefined]);
+    });
+
+  it("of nonsense are not taken, nor from a reply that is no success", async (t) => {
+    const { server } = await start(t, { before: (server) => server.on("/meta/handshake", () => ({ ext: { ack: true } })) });
+    await server.release({ ext: { ack: 5 } });
+    await server.saw("/meta/connect", 3);
+    for (const ext of [{ ack: "6" }, { ack: null }, { ack: true }, { ack: NaN }, {}, null, undefined]) await server.release({ ext });
+    await server.release({ successful: false, error: "503::x", ext: { ack: 8 } });
+    await server.saw("/meta/connect", 11);
+    assert.deepEqual(connects(server).slice(2), Array(9).fill({ ack: 5 }));
+  });
+
+  it("start again with the session, also if an answer for the last one comes late", async (t) => {
+    let late;
+    const { server } = await start(t, { before: acked });
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 3);
+    server.sessions.clear();
+    await server.release({ successful: false, error: "402::x", advice: { reconnect: "handshake", interval: 0 } });
+    await server.saw("/meta/connect", 5);
+    assert.deepEqual(connects(server).slice(3), [{ ack: 0 }, { ack: 1 }]);
+  });
+
+  it("a callback that throws has had its event", async (t) => {
+    const { server, client } = await start(t, { before: acked });
+    let calls = 0;
+    await client.subscribe("/a", () => {
+      calls++;
+      throw new Error("oops");
+    }).ready;
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 3);
+    server.publish({ channel: "/b", data: 1 });
+    await server.saw("/meta/connect", 4);
+    assert.equal(calls, 1);
+  });
+
+  it("what was lost with its response comes again, once", async (t) => {
+    const { server, client } = await start(t, { before: acked });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    server.loses = () => true;
+    server.publish({ channel: "/a", data: 1 });
+    await reached(client, "reconnecting");
+    delete server.loses;
+    await reached(client, "connected");
+    server.publish({ channel: "/a", data: 2 });
+    await until(() => heard.length === 2);
+    assert.deepEqual(heard, [1, 2]);
+  });
+
+  it("the answer to a connect that was given up is dropped: its events come with the newest", async (t) => {
+    const target = new EventTarget();
+    globalThis.addEventListener = target.addEventListener.bind(target);
+    t.after(() => delete globalThis.addEventListener);
+    const { server, client } = await start(t, { before: acked, fetch: (url, { signal, ...init }) => fetch(url, init) });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    const [old] = server.held.splice(0);
+    target.dispatchEvent(new Event("online"));
+    await server.saw("/meta/connect", 3);
+    await server.holds();
+    for (const { queue } of server.acks.values()) queue.push({ event: { channel: "/a", data: 1 } });
+    old.release({});
+    await quiet();
+    assert.deepEqual(heard, []);
+    await server.release({});
+    await server.saw("/meta/connect", 4);
+    assert.deepEqual(heard, [1]);
+    assert.deepEqual(connects(server).slice(1), [{ ack: 1 }, { ack: 1 }, { ack: 3 }]);
+  });
+
+  it("the answer to a connect that was given up counts while there is no newer", async (t) => {
+    const { server, client, clock } = await startOnClock(t, { before: acked });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    assert.deepEqual(heard, []);
+    await clock.advance(40_000);
+    assert.equal(client.state, "reconnecting");
+    await clock.advance(500);
+    server.publish({ channel: "/a", data: 1 });
+    await clock.advance(0);
+    assert.deepEqual(heard, [1]);
+  });
+
+  it("a frame that comes twice counts once", async (t) => {
+    const { server, client, Sockets } = await startSocket(t, { before: acked });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    const says = Sockets.last.says;
+    Sockets.last.says = function (frame) {
+      for (let n = 0; n < 2; n++) says.call(this, frame);
+    };
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 5);
+    server.publish({ channel: "/a", data: 2 });
+    await server.saw("/meta/connect", 6);
+    assert.deepEqual(heard, [1, 2]);
+  });
+
+  it("go on by whatever carries the session (XA-12)", async (t) => {
+    const { server, client, Sockets } = await startSocket(t, { before: acked });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 5);
+    Sockets.opens = false;
+    Sockets.last.says = () => {}; // the next frame is on its way when the socket is lost
+    server.publish({ channel: "/a", data: 2 });
+    await settle();
+    Sockets.last.drop();
+    await server.saw("/meta/connect", 7);
+    server.publish({ channel: "/a", data: 3 });
+    await until(() => heard.length === 3);
+    assert.deepEqual(heard, [1, 2, 3]);
+  });
+
+  it("on the way to a socket the held connect is aborted, as its events would come again", async (t) => {
+    const { server, client, Sockets } = await startSocket(t, { moved: false, before: (...world) => acked(...world) && swallowed(...world) });
+    const heard = [];
+    await client.subscribe("/a", (data) => heard.push(data)).ready;
+    await until(() => Sockets.last);
+    const [held] = server.held;
+    let how;
+    held.supersede = () => (how = "superseded");
+    const { release } = held;
+    held.release = (outcome) => {
+      how ??= outcome.result;
+      release(outcome);
+    };
+    server.frame = (socket, messages) => until(() => how).then(() => FakeServer.prototype.frame.call(server, socket, messages));
+    Sockets.last.open();
+    await until(() => server.held[0]?.carrier === "websocket");
+    assert.equal(how, "hang");
+    server.publish({ channel: "/a", data: 1 });
+    await until(() => heard.length);
+    assert.deepEqual(heard, [1]);
+  });
+
+  for (const seed of [1, 2, 3, 4, 5, 6])
+    it(`whatever happens to the network, each event comes once and in order (${seed})`, async (t) => {
+      let state = seed;
+      const dice = (sides) => (state = (state * 48_271) % 2_147_483_647) % sides;
+      const target = new EventTarget();
+      globalThis.addEventListener = target.addEventListener.bind(target);
+      t.after(() => delete globalThis.addEventListener);
+      const server = new FakeServer();
+      both(acked)(server);
+      const Sockets = fakeWebSocket(server);
+      setRandom(t, 1e-9);
+      const deaf = (url, { signal, ...init }) => server.fetch(url, { ...init, signal: dice(2) ? signal : new AbortController().signal });
+      const client = init("http://test/", { fetch: deaf, WebSocket: Sockets });
+      t.after(() => client.disconnect());
+      const heard = [];
+      await client.subscribe("/a", (data) => heard.push(data)).ready;
+      const moves = new Set();
+      for (let n = 1; n <= 400; n++) {
+        server.publish({ channel: "/a", data: n });
+        const event = dice(12);
+        Sockets.opens = dice(4) > 0;
+        server.loses = event === 1 ? () => dice(2) : undefined;
+        if (event === 2) Sockets.last?.drop();
+        if (event === 3) Sockets.last?.open();
+        if (event === 4) target.dispatchEvent(new Event("online"));
+        if (event === 5) Sockets.last?.says("nonsense");
+        for (let turns = dice(8); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+        if (event > 9) await sleep(2);
+        moves.add(server.carriers.at(-1));
+      }
+      server.loses = undefined;
+      await until(() => heard.length >= 400);
+      await quiet();
+      assert.deepEqual(heard, Array.from({ length: 400 }, (_, n) => n + 1));
+      assert.equal(moves.size, 2);
+      assert.equal(server.all("/meta/handshake").length, 1);
+    });
+});
+
 describe("in a page", () => {
   /** Node has no page: give it the events of one. */
   function page(t) {
@@ -1469,5 +2353,46 @@ describe("in a page", () => {
     await ready;
     await server.holds();
     assert.equal(client.state, "connected");
+  });
+
+  it("pagehide sends the last request by HTTP even if there is a socket, and closes that", async (t) => {
+    const fire = page(t);
+    const calls = [];
+    const spy = (url, init) => calls.push(init) && fetch(url, init);
+    const { server, client, states, Sockets } = await startSocket(t, { fetch: spy });
+    const said = client.publish("/a", "last words");
+    fire("pagehide", { persisted: true });
+    assert.equal(calls.at(-1).keepalive, true);
+    assert.equal(Sockets.last.readyState, 2);
+    await said;
+    assert.deepEqual(server.journal.slice(-2), ["long-polling /a", "long-polling /meta/disconnect"]);
+    await quiet();
+    assert.equal(Sockets.all.length, 1);
+    fire("pageshow", { persisted: true });
+    await until(() => server.held[0]?.carrier === "websocket");
+    assert.equal(server.held[0].clientId, "session2");
+    assert.equal(Sockets.all.length, 2);
+    assert.deepEqual(names(states), ["connected", "reconnecting", "connected"]);
+  });
+
+  it("pagehide sends the last request by the socket if there is only that, before it is closed", async (t) => {
+    const fire = page(t);
+    const { client, Sockets } = await startSocket(t, { transports: ["websocket"] });
+    client.publish("/a", "last words").catch(() => {});
+    fire("pagehide", { persisted: false });
+    assert.deepEqual(Sockets.last.sent.slice(-2).map(({ channel }) => channel), ["/a", "/meta/disconnect"]);
+    assert.equal(Sockets.last.readyState, 2);
+  });
+
+  it("online leaves a socket, too, for the polling, and later opens another", async (t) => {
+    const fire = page(t);
+    const { server, states, Sockets } = await startSocket(t);
+    fire("online");
+    assert.equal(Sockets.last.readyState, 2);
+    await server.saw("/meta/connect", 5);
+    assert.equal(server.journal.at(-1), "long-polling /meta/connect");
+    await until(() => Sockets.all.length === 2 && server.held[0]?.carrier === "websocket");
+    assert.equal(server.held[0].clientId, "session1");
+    assert.deepEqual(names(states), ["connected"]);
   });
 });

@@ -162,12 +162,13 @@ class Socket {
   open() {
     return this.#wait([], { timeout: NETWORK_DELAY }, (opened) => {
       this.#socket ??= this.#make();
-      this.#socket.addEventListener("open", opened);
+      if (this.ready) opened();
+      else this.#socket.addEventListener("open", opened);
     });
   }
 
   async send(messages, options) {
-    if (!this.ready) await this.open(); // otherwise it is sent in this turn, which may be the page's last
+    while (!this.ready) await this.open(); // otherwise it is sent in this turn, which may be the page's last
     const ids = messages.map(({ id }) => id);
     return this.#wait(ids, options, () => this.#socket.send(JSON.stringify(messages)));
   }
@@ -184,7 +185,7 @@ class Socket {
     const url = new URL(this.#url, globalThis.document?.baseURI ?? globalThis.location?.href);
     const socket = new WebSocket(url.href.replace(/^http/, "ws"));
     const close = (reason) => socket === this.#socket && this.close(reason);
-    socket.onmessage = ({ data }) => this.#read(data) || close("Not an array of messages");
+    socket.onmessage = ({ data }) => this.#read(data) || close("Not an array of messages"); // what still comes counts
     socket.onerror = socket.onclose = () => close("The socket was lost");
     return socket;
   }
@@ -452,10 +453,11 @@ export class Client extends EventTarget {
     const reply = await this.#ask(this.#base, request, NETWORK_DELAY, signal);
     this.#advice = readAdvice(reply.advice);
     if (!reply.successful) throw BayeuxError.of(reply);
-    const [best, ...others] = this.#transports.filter(({ type }) => reply.supportedConnectionTypes?.includes?.(type));
-    if ((others.at(-1) ?? best) !== this.#base || typeof reply.clientId !== "string")
+    const offered = [reply.supportedConnectionTypes].flat();
+    const common = this.#transports.filter(({ type }) => offered.includes(type));
+    if (common.at(-1) !== this.#base || typeof reply.clientId !== "string")
       throw network("Not a usable handshake reply");
-    this.#upgradable = best !== this.#base;
+    this.#upgradable = common.length > 1;
     this.#carrier = null;
     this.#clientId = reply.clientId;
     this.#proven = false;
@@ -476,13 +478,20 @@ export class Client extends EventTarget {
     // half a minute.
     const hold = known && this.#state === "connected" ? this.#advice.timeout : 0;
     if (hold === 0) request.advice = { timeout: 0 };
-    const asked = this.#ask(transport, request, hold + (better && !known ? SOCKET_DELAY : NETWORK_DELAY), signal);
+    const timeout = hold + (better && !known ? SOCKET_DELAY : NETWORK_DELAY);
+    const own = new AbortController();
+    const abort = () => own.abort();
+    signal.addEventListener("abort", abort);
+    const asked = this.#ask(transport, request, timeout, own.signal);
+    asked.catch(() => {}).finally(() => signal.removeEventListener("abort", abort));
     const moved = new Promise((resolve) => (this.#move = resolve));
-    // Who moves does not abort the connect that is left behind: the server may just have put events into its answer.
     const reply = await (better ? asked.catch(() => {}) : Promise.race([asked, moved]));
     if (!reply) {
+      // There is another transport, for the same session. An answer that comes here after all is dropped if its events
+      // come again, and else is welcome. Not waiting for it spares the console of browsers a "409".
+      if (this.#ack !== null) abort();
       this.#carrier = null;
-      return 0; // there is another transport, for the same session
+      return 0;
     }
     if (reply.advice) this.#advice = readAdvice(reply.advice);
     const { reconnect, interval } = this.#advice;
@@ -664,8 +673,8 @@ export class Client extends EventTarget {
   /**
    * Hand events to their callbacks. Events, and only they, have data and no `successful`.
    *
-   * With the ack extension the server repeats what the newest connect does not acknowledge in the answer to that. So an
-   * answer to any other, however it comes to be here, is dropped: its events come again, and only there.
+   * With the ack extension the server answers each connect with all that it does not acknowledge. So the answer to any
+   * but the newest, however it comes to be here, is dropped: its events come again, with the answer to that one.
    */
   #receive(messages) {
     const connect = messages.find((message) => message?.channel === "/meta/connect" && "successful" in message);
@@ -684,9 +693,9 @@ export class Client extends EventTarget {
         }
       }
     }
-    if (connect?.id !== this.#newest) return;
-    this.#newest = null;
-    if (this.#ack !== null && connect?.successful === true && Number.isFinite(connect.ext?.ack)) this.#ack = connect.ext.ack;
+    if (!connect || this.#ack === null) return;
+    this.#newest = null; // a second copy is none
+    if (connect.successful && Number.isFinite(connect.ext?.ack)) this.#ack = connect.ext.ack;
   }
 }
 

@@ -1,0 +1,228 @@
+"""What WebSocket and EventSource share: a connection taken over from HTTP, to be written to at any time.
+
+The peer's slowness stays its own: while it does not take what it has been sent, its events wait in its
+session's queue, which is bounded, and nothing more is read from it (G-16, D-14).
+"""
+
+from __future__ import annotations
+
+from sys import intern
+from typing import Protocol, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bayeux.deadlines import Deadlines
+from bayeux.hub import Hub
+from bayeux.session import Session, Stream
+from bayeux.transports import HTTPRequest
+
+_CLOSING_TIME = 2.0
+"""Seconds in which a peer has to take what is still to be sent, and to close its side."""
+
+
+class Streams:
+    """All streams of one endpoint, and one timer for them."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.settings = hub.settings
+        self.deadlines: Deadlines[Connection] = Deadlines(hub.sessions.clock, Connection.due)
+        self._open: set[Connection] = set()
+        self._emptied: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
+    def close(self) -> Deferred[None]:
+        """Close them all, because the server stops; fires when all are gone."""
+        for connection in tuple(self._open):
+            connection.going_away()
+        if not self._open:
+            return succeed(None)
+        if self._emptied is None:
+            self._emptied = Deferred()
+        return self._emptied
+
+    def abort(self) -> None:
+        """Cut those that are left."""
+        for connection in tuple(self._open):
+            connection.abort()
+
+    def add(self, connection: Connection) -> None:
+        """Take note of a new one."""
+        self._open.add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Take note of one that is gone."""
+        self._open.discard(connection)
+        self.deadlines.forget(connection)
+        if self._emptied is not None and not self._open:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+
+class Transport(Protocol):
+    """What a connection needs of what carries it, TCP or TLS."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+
+
+class _KeptHeaders:
+    """The headers of a request that is long over, as ``Link.header`` wants them, in little memory."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, request: HTTPRequest) -> None:
+        texts: list[str] = []
+        for name in request.names():
+            if not name.startswith(("sec-websocket-", "connection", "upgrade")):
+                texts += (intern(name), intern(request.header(name)))
+        self._texts = tuple(texts)
+
+    def __call__(self, name: str) -> str:
+        for index in range(0, len(self._texts), 2):
+            if self._texts[index] == name:
+                return self._texts[index + 1]
+        return ""
+
+
+@implementer(IProtocol, IPushProducer)
+class Connection(Stream):
+    """One stream: the link of a session, and the protocol of a Twisted transport.
+
+    To keep an idle client cheap it is all of this in one object.
+    """
+
+    __slots__ = ("_streams", "alarm", "closing", "congested", "deadline", "transport")
+
+    def __init__(self, streams: Streams, connection_type: str, request: HTTPRequest,
+                 browser_id: str | None) -> None:
+        super().__init__(connection_type, request.address, browser_id, header=_KeptHeaders(request))
+        self._streams = streams
+        self.deadline: float | None = None
+        self.alarm: float | None = None
+        self.congested = False
+        """Whether the peer has to take something before it is sent more."""
+        self.closing = False
+        """Whether it has parted from its session for good, and is only to be closed properly."""
+
+    # -- the protocol of a transport ------------------------------------------------------------
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """Begin: the transport is ours from now on."""
+        self.transport = cast(Transport, transport)
+        self._streams.add(self)
+        self.transport.registerProducer(self, True)
+        self.wait(self._streams.settings.unbound_timeout)
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """Say the first word, if there is one."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the peer sends."""
+        raise NotImplementedError
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End, and forget."""
+        self.end()
+        self._streams.remove(self)
+
+    def pauseProducing(self) -> None:
+        """Stop, as the transport wants: the peer does not keep up."""
+        self.congested = True
+        if not self.closing:
+            self.wait(self._streams.settings.write_timeout)
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Go on: the peer has taken everything."""
+        self.congested = False
+        if self.closing:
+            return
+        self.wait(self.patience)
+        self.read_on()
+        if self.session is not None:
+            self._streams.hub.sessions.dispatch(self.session)
+
+    def stopProducing(self) -> None:
+        """Do nothing: that the connection is lost is told elsewhere."""
+
+    def read_on(self) -> None:
+        """Read again, after it has been stopped."""
+        self.transport.resumeProducing()
+
+    # -- the stream of a session ----------------------------------------------------------------
+
+    def push(self) -> None:
+        """Write what the session has queued, until the peer has enough to do."""
+        while not self.congested and self.session is not None and self.session.queue:
+            self.write_events(self.session)
+
+    def unbound(self, moved: bool) -> None:
+        """Close, if the session has moved; else the client may want to say something more."""
+        if moved:
+            self.close()
+        elif not self.closing and not self.congested:
+            self.wait(self._streams.settings.unbound_timeout)
+
+    # -- time -----------------------------------------------------------------------------------
+
+    @property
+    def patience(self) -> float:
+        """How long it may be idle, in seconds, before something is done about that."""
+        raise NotImplementedError
+
+    def wait(self, seconds: float) -> None:
+        """Have ``due`` called after so many seconds, instead of what was set before."""
+        self._streams.deadlines.set(self, self._streams.hub.sessions.clock.seconds() + seconds)
+
+    def due(self) -> None:
+        """Do what has to be done about a connection on which nothing happens."""
+        if self.closing:
+            self.abort()
+        elif self.congested:
+            self._streams.hub.metrics.stalled += 1
+            self.abort()
+        elif self.session is None:
+            self.close()
+        else:
+            self.wait(self.patience)
+            self.idle()
+
+    # -- for the kinds of streams ---------------------------------------------------------------
+
+    def write_events(self, session: Session) -> None:
+        """Write some of the events that a session has queued."""
+        raise NotImplementedError
+
+    def idle(self) -> None:
+        """Show the peer, and whatever is between, that the connection is alive."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close in an orderly way."""
+        raise NotImplementedError
+
+    def going_away(self) -> None:
+        """Close, because the server stops."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Part from the session, which has some time to come back by another link (W-15)."""
+        self.closing = True
+        self._streams.hub.sessions.unbind(self)
+        self.wait(_CLOSING_TIME)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.transport.abortConnection()

@@ -1,0 +1,287 @@
+"""The WebSocket transport (section 15, RFC 6455): the upgrade, and the link of a client that made it."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import cast
+
+from twisted.internet.interfaces import IProtocol
+from websockets.datastructures import Headers as WebSocketHeaders
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Close, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN, SERVER
+from websockets.protocol import Protocol as Reader
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from bayeux.errors import EnvelopeError, TooManyMessages
+from bayeux.exchange import Exchange
+from bayeux.messages import decode, join
+from bayeux.session import Release, Session
+from bayeux.transports import HTTPReply, HTTPRequest, Takeover
+from bayeux.transports.streams import Connection, Streams
+
+_HANDSHAKE = ("connection", "upgrade", "sec-websocket-key", "sec-websocket-version",
+              "sec-websocket-extensions", "sec-websocket-protocol")
+_VERSION = "13"
+_PING = b"\x89\x00"
+_MAX_UNANSWERED_PINGS = 2
+_MAX_SPARE_READERS = 64
+_LOGGER = logging.getLogger("bayeux.websocket")
+_LOGGER.disabled = True  # what its peer does wrong is counted, not logged
+
+
+class WebSockets:
+    """Upgrades requests to WebSockets; one for each endpoint."""
+
+    def __init__(self, streams: Streams) -> None:
+        self.streams = streams
+        self.settings = streams.settings
+        self._protocols = ([Subprotocol(self.settings.websocket_protocol)]
+                           if self.settings.websocket_protocol else None)
+        self._extensions = [ServerPerMessageDeflateFactory()] if self.settings.websocket_compression else None
+        self._spare: list[Reader] = []
+
+    def answer(self, request: HTTPRequest, browser_id: str | None) -> Takeover | int:
+        """Return the upgrade of a request that asks for it, or the HTTP status that refuses it (W-1, W-3).
+
+        Its origin has been checked.
+        """
+        if request.header("sec-websocket-version") != _VERSION:
+            return 426
+        reader = ServerProtocol(extensions=self._extensions, subprotocols=self._protocols,
+                                max_size=self.settings.websocket_max_message, logger=_LOGGER)
+        headers = WebSocketHeaders((name, value) for name in _HANDSHAKE if (value := request.header(name)))
+        response = reader.accept(Request("/", headers))
+        if response.status_code != 101:
+            return 400
+        del response.headers["Date"]
+        reader.send_response(response)
+        reader.data_to_send()
+        fields = tuple((name.encode("latin-1"), value.encode("latin-1"))
+                       for name, value in response.headers.raw_items())
+        link = WebSocket(self, request, browser_id, reader if reader.extensions else None)
+        return Takeover(HTTPReply(101, fields), cast(IProtocol, link))
+
+    def borrow(self) -> Reader:
+        """Return a reader that is between two messages; an idle connection has none."""
+        if self._spare:
+            return self._spare.pop()
+        return Reader(SERVER, state=OPEN, max_size=self.settings.websocket_max_message, logger=_LOGGER)
+
+    def give_back(self, reader: Reader) -> None:
+        """Take back a reader that is between two messages again."""
+        if len(self._spare) < _MAX_SPARE_READERS:
+            self._spare.append(reader)
+
+
+class WebSocket(Connection):
+    """The link of a client by WebSocket: text messages in, text messages out (W-2)."""
+
+    __slots__ = ("_compressor", "_exchange", "_inbox", "_partial", "_pings", "_reader", "_sockets")
+
+    def __init__(self, sockets: WebSockets, request: HTTPRequest, browser_id: str | None,
+                 compressor: Reader | None) -> None:
+        super().__init__(sockets.streams, "websocket", request, browser_id)
+        self._sockets = sockets
+        self._compressor = compressor
+        """What inflates and deflates for this connection alone, if that was agreed upon."""
+        self._reader = compressor
+        """What has read a part of a message."""
+        self._partial: bytearray | None = None
+        """The fragments of a message that is not complete."""
+        self._exchange: Exchange | None = None
+        """The one in which the application has to be waited for; whatever comes after it waits (W-21)."""
+        self._inbox: deque[bytes] | None = None
+        self._pings = 0
+        """How many were sent since the peer was last heard of."""
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read frames; control frames are answered by the reader."""
+        self._pings = 0
+        reader = self._reader or self._sockets.borrow()
+        reader.receive_data(data)
+        size = 0
+        for frame in cast("list[Frame]", reader.events_received()):
+            size += _size(frame)
+            self._take(frame)
+        for answer in reader.data_to_send():
+            if answer and not self.closing:
+                self.transport.write(answer)
+            elif not answer:
+                self._ended(reader)
+        whole = size == len(data) and reader.current_size is None and reader.state is OPEN
+        if whole and self._reader is None:
+            self._sockets.give_back(reader)
+        else:
+            self._reader = reader
+
+    def _take(self, frame: Frame) -> None:
+        if self.closing or frame.opcode in (Opcode.PING, Opcode.PONG, Opcode.CLOSE):
+            return
+        if frame.opcode is Opcode.BINARY:
+            self._fail(1003, "text messages only")
+        elif frame.opcode is Opcode.TEXT and frame.fin:
+            self._message(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT:
+            self._partial = bytearray(frame.data)
+        elif self._partial is not None:
+            self._partial += frame.data
+            if frame.fin:
+                whole, self._partial = bytes(self._partial), None
+                self._message(whole)
+
+    def _ended(self, reader: Reader) -> None:
+        """Close, as the reader has read or written a close frame."""
+        if reader.close_rcvd is None and reader.close_sent is not None:  # the peer has broken the rules
+            self._sockets.streams.hub.metrics.closed[reader.close_sent.code] += 1
+            self._linger()
+        else:
+            self.end()
+            self.transport.loseConnection()
+
+    def _message(self, text: bytes) -> None:
+        """Handle an envelope, when all before it have been."""
+        if self._exchange is not None:
+            if self._inbox is None:
+                self._inbox = deque()
+                self.transport.pauseProducing()
+            self._inbox.append(text)
+            return
+        try:
+            messages = decode(text, self._streams.settings)
+        except TooManyMessages as error:
+            self._fail(1008, str(error))
+            return
+        except EnvelopeError as error:
+            self._fail(1007, str(error))
+            return
+        if not messages:  # Faye's old clients keep the connection alive by that (M-4)
+            return
+        exchange = self._streams.hub.receive(messages, self)
+        if exchange.pending is None:
+            self._answer(exchange)
+        else:
+            self._exchange = exchange
+            exchange.pending.addCallback(self._completed, exchange)
+
+    def _completed(self, _: None, exchange: Exchange) -> None:
+        """Go on with what has come while the application had to be waited for."""
+        self._exchange = None
+        if self.closing:
+            return
+        self._answer(exchange)
+        while self._inbox and self._exchange is None and not self.closing:
+            self._message(self._inbox.popleft())
+        if self._inbox is not None and not self._inbox:
+            self._inbox = None
+            self.read_on()
+
+    def read_on(self) -> None:
+        """Read again, unless there is enough to be handled."""
+        if self._inbox is None and not self.congested:
+            self.transport.resumeProducing()
+
+    def _answer(self, exchange: Exchange) -> None:
+        if exchange.parked is None:
+            self._send(join(exchange.drain()))
+        else:
+            exchange.parked.addCallback(self._released, exchange)
+
+    def _released(self, why: Release, exchange: Exchange) -> None:
+        if why is not Release.SUPERSEDED and why is not Release.LOST:  # K-12d
+            self._send(join(exchange.drain()))
+
+    def end(self) -> None:
+        """Part from the session, and from what the application still thinks about."""
+        super().end()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lost()
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write_events(self, session: Session) -> None:
+        """Write events in one message; a single one is framed once for all who get it."""
+        events = session.take(self._streams.settings.max_buffer)
+        if len(events) > 1 or self._compressor is not None:
+            self._send(join(event.json for event in events))
+            return
+        [event] = events
+        if event.envelope is None:
+            event.envelope = _text_frame(join((event.json,)))
+        self.transport.write(event.envelope)
+
+    def _send(self, text: bytes) -> None:
+        if self.closing:
+            return
+        if self._compressor is None:
+            self.transport.write(_text_frame(text))
+        else:
+            self._compressor.send_text(text)
+            self.transport.write(b"".join(self._compressor.data_to_send()))
+
+    # -- time -----------------------------------------------------------------------------------
+
+    @property
+    def patience(self) -> float:
+        """How long before the next ping, in seconds."""
+        return self._streams.settings.websocket_ping_interval
+
+    def idle(self) -> None:
+        """Ping, unless the peer has not answered for too long (W-14)."""
+        if self._pings == _MAX_UNANSWERED_PINGS:
+            self._streams.hub.metrics.unanswered_pings += 1
+            self.abort()
+        else:
+            self._pings += 1
+            self.transport.write(_PING)
+
+    # -- closing --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close: there is nothing to be said any more (W-7, W-18)."""
+        self._fail(1000, "no session")
+
+    def going_away(self) -> None:
+        """Close, because the server stops (W-9)."""
+        self._fail(1001, "server stops")
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close, and tell the peer why, in at most 123 bytes (W-9)."""
+        if self.closing:
+            return
+        self._streams.hub.metrics.closed[code] += 1
+        self.transport.write(_frame(Opcode.CLOSE, Close(code, reason).serialize()))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read on until the peer closes too, or for a while: it might not see the reason otherwise."""
+        if not self.closing:
+            self.end()
+            self._inbox = None
+            self.read_on()
+
+
+def _text_frame(text: bytes) -> bytes:
+    return _frame(Opcode.TEXT, text)
+
+
+def _frame(opcode: Opcode, payload: bytes) -> bytes:
+    """Return a complete, unmasked frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"%c%c%b" % (0x80 | opcode, size, payload)
+    if size < 65536:
+        return b"%c\x7e%b%b" % (0x80 | opcode, size.to_bytes(2), payload)
+    return b"%c\x7f%b%b" % (0x80 | opcode, size.to_bytes(8), payload)
+
+
+def _size(frame: Frame) -> int:
+    """Return how many bytes a masked frame took, unless its sender was wasteful."""
+    size = len(frame.data)
+    return size + (6 if size < 126 else 8 if size < 65536 else 14)
