@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from sys import intern
+from typing import Protocol
+
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
-from bayeux.channels import META_DISCONNECT
+from bayeux.channels import META_CONNECT, META_DISCONNECT
 from bayeux.errors import TooBusy, UnknownClient
+from bayeux.extensions import Call
 from bayeux.messages import Advice, Reply
 from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import Sessions
+
+Finish = Callable[[Reply, Call], "Deferred[None] | None"]
+
+
+class Waiter(Protocol):
+    """A transport's object that waits for a held connect."""
+
+    def released(self, exchange: Exchange, why: Release) -> None:
+        """Answer it now: by what ``drain`` returns, unless ``why`` says that there is nothing to be said."""
 
 
 class Exchange:
     """The replies to one batch, and the connect in it that may be held.
 
-    A transport waits for ``pending`` or ``parked``, if there is one; when it is about to write, it takes
-    the response by ``drain``.  If the carrier is lost before that, it calls
-    ``lost`` instead, and no event leaves its queue (D-13, N-1).
+    A transport waits until ``pending`` fires, if there is such, and then, if a connect is ``parked``, until
+    that is released; when it is about to write, it takes the response by ``drain``.  If the carrier is
+    lost before that, it calls ``lost`` instead, and no event leaves its queue (D-13, N-1).
     """
 
-    __slots__ = ("_sessions", "alone", "connect", "cycle", "is_lost", "link", "opened", "parked", "pending",
-                 "released", "replies", "session")
+    __slots__ = ("_call", "_finish", "_is_ready", "_released", "_sessions", "_waiter", "alone", "connect",
+                 "cycle", "is_lost", "link", "opened", "parked", "pending", "replies", "session")
 
     def __init__(self, sessions: Sessions, link: Link, alone: bool) -> None:
         self._sessions = sessions
@@ -39,15 +53,43 @@ class Exchange:
         """Which of its session's connects that is."""
         self.pending: Deferred[None] | None = None
         """Fires when every message is answered, where an application's answer has to be waited for."""
-        self.parked: Deferred[Release] | None = None
-        """Fires when the held connect is to be answered."""
-        self.released: Release | None = None
+        self.parked = False
+        """Whether the answer is a connect that is held, or was: ``wait`` for it."""
         self.is_lost = False
+        self._released: Release | None = None
+        self._is_ready = False
+        self._waiter: Waiter | None = None
 
-    def note(self, why: Release) -> Release:
-        """Take note of why the held connect is to be answered."""
-        self.released = why
-        return why
+    def park(self, call: Call, finish: Finish) -> None:
+        """Have the reply to a connect wait; ``finish`` is called before it goes out."""
+        self.parked = True
+        self._call = call
+        self._finish = finish
+        if self.session is not None:  # many are held for long: they need no texts of their own
+            call.message.channel, call.message.client_id = META_CONNECT, self.session.id
+            call.message.connection_type = intern(call.message.connection_type or "")
+
+    def release(self, why: Release) -> None:
+        """Let the connect be answered that was waiting."""
+        self._released = why
+        waiting = None
+        if self.connect is not None and why is not Release.SUPERSEDED and why is not Release.LOST:
+            waiting = self._finish(self.connect, self._call)
+        if waiting is None:
+            self._answer(None)
+        else:
+            waiting.addCallback(self._answer)
+
+    def wait(self, waiter: Waiter) -> None:
+        """Have ``waiter`` told, once, when the held connect is to be answered: perhaps it is already."""
+        self._waiter = waiter
+        if self._is_ready:
+            self._answer(None)
+
+    def _answer(self, _: None) -> None:
+        self._is_ready = True
+        if self._waiter is not None and self._released is not None:
+            self._waiter.released(self, self._released)
 
     def drain(self) -> list[bytes]:
         """Return the messages of the response, in the order of D-8, taking the events along.
@@ -91,7 +133,7 @@ class Exchange:
     @property
     def holds(self) -> bool:
         """Whether the connect that its session has held is the one in this exchange."""
-        return self.parked is not None and self.session is not None and self.session.parked is self.parked
+        return self.session is not None and self.session.parked is self
 
     def make_way(self) -> None:
         """Answer a held connect early, because the client cannot see anything else before (K-16)."""
@@ -116,7 +158,7 @@ class Exchange:
 
     def _last_words(self, reply: Reply) -> list[bytes]:
         """Give the reply to a connect the advice that the end of its session calls for."""
-        if self.released is Release.SHUTDOWN:
+        if self._released is Release.SHUTDOWN:
             reply.successful = False
             reply.error = str(self._sessions.failed(TooBusy()))
             reply.advice = Advice("handshake", self._sessions.spread())

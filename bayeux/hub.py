@@ -78,6 +78,7 @@ class Hub:
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
+        self._finish_held = self._let_out  # one for all held connects, and not a new bound method for each
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -216,17 +217,10 @@ class Hub:
 
     def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Let extensions look at a reply, when its time has come."""
-        if reply is exchange.connect and exchange.parked is not None:
-            exchange.parked.addCallback(self._finish_parked, reply, call)
-            return reply
+        if reply is exchange.connect and exchange.parked:
+            return reply  # it does when it is released
         waiting = self._let_out(reply, call)
         return reply if waiting is None else waiting.addCallback(lambda _: reply)
-
-    def _finish_parked(self, why: Release, reply: Reply, call: Call) -> Release | Deferred[Release]:
-        if why is Release.SUPERSEDED or why is Release.LOST:
-            return why
-        waiting = self._let_out(reply, call)
-        return why if waiting is None else waiting.addCallback(lambda _: why)
 
     def _let_out(self, reply: Reply, call: Call) -> Deferred[None] | None:
         """Run the hooks for a reply; one that fails makes it an unsuccessful one (E-32)."""
@@ -379,10 +373,10 @@ class Hub:
         elif self.sessions.full(session):
             self._put_off(session, reply)
         else:
-            exchange.parked = self.sessions.hold(session, link, wait)
-            exchange.parked.addCallback(exchange.note)
+            exchange.park(call, self._finish_held)
+            self.sessions.hold(session, link, exchange, wait)
         if superseded is not None:
-            superseded.callback(Release.SUPERSEDED)
+            superseded.release(Release.SUPERSEDED)
         return reply
 
     def _is_ready(self, session: Session) -> bool:
@@ -447,14 +441,14 @@ class Hub:
         def apply() -> Reply:
             if not session.alive:
                 raise UnknownClient(session.id)
-            fresh = list(dict.fromkeys(p for p in wanted if p not in session.subscriptions))
+            known = set(session.subscriptions)
+            fresh = [pattern for pattern in dict.fromkeys(wanted) if pattern not in known]
             room = self.settings.max_subscriptions - len(session.subscriptions)
             if len(fresh) > room:
                 raise Denied("Too many subscriptions", fresh[room])
             if not self.sessions.room_for(fresh):
                 raise TooBusy
-            for pattern in fresh:
-                self.sessions.subscribe(session, pattern)
+            self.sessions.subscribe(session, fresh)
             return self._subscription_reply(message, session)
 
         return ask()
@@ -466,8 +460,7 @@ class Hub:
     def _unsubscribe(self, call: Call, exchange: Exchange) -> Reply:
         """Undo subscriptions, literally those named (S-8, S-9)."""
         session, message = self._speaking(call, exchange), call.message
-        for pattern in self._patterns(message):
-            self.sessions.unsubscribe(session, pattern)
+        self.sessions.unsubscribe(session, self._patterns(message))
         return self._subscription_reply(message, session)
 
     def _subscription_reply(self, message: Message, session: Session) -> Reply:

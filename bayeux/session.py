@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
-
 from bayeux.channels import is_name, is_reserved
 from bayeux.errors import InvalidChannel
 from bayeux.messages import Event, encode_data
@@ -97,6 +95,13 @@ class Stream(Link):
         raise NotImplementedError
 
 
+class Parked(Protocol):
+    """A connect that is held."""
+
+    def release(self, why: Release) -> None:
+        """Answer it."""
+
+
 class Owner(Protocol):
     """What a session asks of those who keep it, on behalf of an application."""
 
@@ -126,7 +131,8 @@ class Session:
         self.browser_id: str | None = None
         self.extensions: tuple[Any, ...] = ()
         """The ``Extension`` objects that are for this client alone; an application may add its own."""
-        self.subscriptions: set[str] = set()
+        self.subscriptions: tuple[str, ...] = ()
+        """Its patterns; few, and so a set would take more memory than anything else here."""
         self.queue = EventQueue()
         self.stream: Stream | None = None
         """What takes its events as they come; without one they wait for a connect."""
@@ -142,8 +148,8 @@ class Session:
         """When the oldest lazy event in the queue must go (D-12)."""
         self.deadline: float | None = None
         self.alarm: float | None = None
-        self.parked: Deferred[Release] | None = None
-        """The held connect: fires when it is to be answered, and says why."""
+        self.parked: Parked | None = None
+        """The held connect."""
         self.removed_by: Release | None = None
         """Why it has ended, if it has."""
         self._owner = owner
@@ -187,16 +193,14 @@ class Session:
             raise IllegalTransition(f"{self.state.name} to {state.name}")
         self.state = state
 
-    def park(self, link: Link) -> Deferred[Release]:
-        """Hold a connect: the Deferred fires when it is to be answered, and says why."""
+    def park(self, link: Link, parked: Parked) -> None:
+        """Hold a connect."""
         self.become(State.HELD)
         self.link = link
-        parked: Deferred[Release] = Deferred()
         self.parked = parked
-        return parked
 
-    def unpark(self, state: State) -> Deferred[Release] | None:
-        """Change state and hand over the held connect, if there is one, for the caller to fire."""
+    def unpark(self, state: State) -> Parked | None:
+        """Change state and hand over the held connect, if there is one, for the caller to release."""
         parked, self.parked, self.link = self.parked, None, None
         self.become(state)
         return parked

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -18,7 +17,7 @@ from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
 from bayeux.queues import QueueOverflow
 from bayeux.registry import Registry
-from bayeux.session import Link, Release, Session, State, Stream
+from bayeux.session import Link, Parked, Release, Session, State, Stream
 from bayeux.settings import Settings
 
 
@@ -116,11 +115,11 @@ class Sessions:
         _count(self._by_address, session.address, -1)
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
-        session.subscriptions.clear()
+        session.subscriptions = ()
         session.queue.clear()
         self._metrics.sessions_removed[reason] += 1
         if parked is not None:
-            parked.callback(why)
+            parked.release(why)
         if stream is not None:
             stream.unbound(moved=False)
         self._tell("session_removed", session, reason)
@@ -146,15 +145,18 @@ class Sessions:
         new = sum(pattern not in self._registry for pattern in patterns)
         return not new or len(self._registry) + new <= self._settings.max_channels
 
-    def subscribe(self, session: Session, pattern: str) -> None:
-        """Subscribe, effective at once (S-7)."""
-        session.subscriptions.add(pattern)
-        self._registry.add(pattern, session)
+    def subscribe(self, session: Session, patterns: Sequence[str]) -> None:
+        """Subscribe to patterns that it is not subscribed to yet, effective at once (S-7)."""
+        session.subscriptions += tuple(patterns)
+        for pattern in patterns:
+            self._registry.add(pattern, session)
 
-    def unsubscribe(self, session: Session, pattern: str) -> None:
+    def unsubscribe(self, session: Session, patterns: Collection[str]) -> None:
         """Unsubscribe, effective at once (S-8)."""
-        session.subscriptions.discard(pattern)
-        self._registry.remove(pattern, session)
+        gone = set(patterns)
+        session.subscriptions = tuple(p for p in session.subscriptions if p not in gone)
+        for pattern in gone:
+            self._registry.remove(pattern, session)
 
     # -- streams --------------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class Sessions:
         if previous is not None:
             previous.unbound(moved=True)
         if superseded is not None:
-            superseded.callback(Release.SUPERSEDED)
+            superseded.release(Release.SUPERSEDED)
 
     def unbind(self, stream: Stream) -> None:
         """Part a stream from its session, if it has one, which then has to come back in time (W-6, W-15)."""
@@ -227,9 +229,11 @@ class Sessions:
 
     def deliver(self, session: Session, event: Event) -> None:
         """Queue an event for one session, unless an extension keeps it, and see that it goes out."""
-        if not (self._extensions.filters or session.extensions):
+        extensions = self._extensions
+        # Behind an event that an extension still thinks about, though it was removed, the others keep order.
+        if not (extensions.filters or session.extensions or extensions.lines):
             self._put(session, event)
-        elif not self._extensions.deliver(session, event, self._put):
+        elif not extensions.deliver(session, event, self._put):
             self._overflow(session)
 
     def _put(self, session: Session, event: Event) -> None:
@@ -294,10 +298,10 @@ class Sessions:
         return (self.held >= self._settings.max_held
                 or self._held_by_address[session.address] >= self._settings.max_held_per_address)
 
-    def connecting(self, session: Session) -> Deferred[Release] | None:
+    def connecting(self, session: Session) -> Parked | None:
         """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12).
 
-        Returns the older one, to be fired with ``SUPERSEDED`` when the newer one is settled: answering
+        Returns the older one, to be released as ``SUPERSEDED`` when the newer one is settled: answering
         it may let the next request on its connection in, which may be another connect of the session.
         """
         superseded = None
@@ -312,21 +316,20 @@ class Sessions:
         self._arm(session)
         return superseded
 
-    def _supersede(self, session: Session) -> Deferred[Release] | None:
-        """Take the held connect out of the way of something newer, which is to fire it."""
+    def _supersede(self, session: Session) -> Parked | None:
+        """Take the held connect out of the way of something newer, which is to release it."""
         self._metrics.superseded += 1
         self._count(session, -1)
         session.until = None
         return session.unpark(State.CONNECTED)
 
-    def hold(self, session: Session, link: Link, seconds: float) -> Deferred[Release]:
+    def hold(self, session: Session, link: Link, parked: Parked, seconds: float) -> None:
         """Hold a connect for at most so long (K-7)."""
         self._metrics.held += 1
-        parked = session.park(link)
+        session.park(link, parked)
         self._count(session, 1)
         session.until = self.clock.seconds() + seconds
         self._arm(session)
-        return parked
 
     def release(self, session: Session, why: Release) -> None:
         """Let the held connect of a session be answered."""
@@ -338,7 +341,7 @@ class Sessions:
             self._metrics.carriers_lost += 1
             self.answered(session)
         if parked is not None:
-            parked.callback(why)
+            parked.release(why)
 
     def answered(self, session: Session) -> None:
         """Start the time in which the next connect must come (Q-2, Q-3)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,23 +21,26 @@ class Carrier:
         self.exchange = exchange
         self.messages: list[Any] | None = None
         """The response, once there is one."""
-        self.released: Release | None = None
+        self.why: Release | None = None
         self.lost = False
+        self.then: Callable[[], object] = lambda: None
+        """What happens as soon as a held connect is answered."""
         if exchange.pending is not None:
             exchange.pending.addCallback(lambda _: self._replied())
         else:
             self._replied()
 
     def _replied(self) -> None:
-        if self.exchange.parked is not None:
-            self.exchange.parked.addCallback(self._write)
+        if self.exchange.parked:
+            self.exchange.wait(self)
         elif not self.lost:
             self._drain()
 
-    def _write(self, why: Release) -> None:
-        self.released = why
+    def released(self, exchange: Exchange, why: Release) -> None:
+        self.why = why
         if why is not Release.SUPERSEDED and not self.lost:
             self._drain()
+        self.then()
 
     def _drain(self) -> None:
         self.messages = [msgspec.json.decode(message) for message in self.exchange.drain()]
@@ -49,7 +53,7 @@ class Carrier:
     @property
     def held(self) -> bool:
         """Whether it waits to be answered."""
-        return self.messages is None and self.released is None and not self.lost
+        return self.messages is None and self.why is None and not self.lost
 
 
 class World:

@@ -1,4 +1,4 @@
-"""queues.py: the events that wait for one client, bounded in number and in bytes (BAYEUX.md Q-7, D-9, D-13)."""
+"""queues.py: the events that wait for one client, bounded in number and in bytes (Q-7, D-9, D-13)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLENTY = Settings()
 
 
 def limits(most: int, most_bytes: int = 1_000_000, overflow: str = "disconnect") -> Settings:
-    return Settings(max_queue=most, max_queue_bytes=most_bytes, overflow=overflow)  # type: ignore[arg-type]
+    return Settings.of({"max_queue": most, "max_queue_bytes": most_bytes, "overflow": overflow})
 
 
 def event(name: str = "a", size: int | None = None, lazy: float | None = None) -> Event:

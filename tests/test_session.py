@@ -6,7 +6,6 @@ import re
 from itertools import product
 
 import pytest
-from twisted.internet.defer import Deferred
 
 from bayeux.errors import InvalidChannel
 from bayeux.messages import Event
@@ -91,12 +90,24 @@ def test_a_session_is_alive_until_it_is_removed(state: State) -> None:
 # -- the held connect ---------------------------------------------------------------------------
 
 
+class FakeParked:
+    """A held connect that must not be answered by the session itself."""
+
+    def release(self, why: Release) -> None:
+        raise AssertionError
+
+
+def parked_in(session: Session) -> FakeParked:
+    parked = FakeParked()
+    session.park(LINK, parked)
+    return parked
+
+
 def test_a_parked_connect_waits() -> None:
     """K-7."""
     session = in_state(State.CONNECTED)
-    parked = session.park(LINK)
-    assert isinstance(parked, Deferred)
-    assert not parked.called
+    parked = parked_in(session)
+    assert session.parked is parked
     assert session.state is State.HELD
     assert session.link is LINK
 
@@ -105,9 +116,9 @@ def test_a_parked_connect_waits() -> None:
 def test_an_unparked_connect_is_handed_over_once_and_still_silent(state: State) -> None:
     """K-12, K-14: whoever unparks it answers it, after the change of state."""
     session = in_state(State.CONNECTED)
-    parked = session.park(LINK)
+    parked = parked_in(session)
     assert session.unpark(state) is parked
-    assert not parked.called
+    assert session.parked is None
     assert session.state is state
     assert session.link is None
 
@@ -116,7 +127,7 @@ def test_an_unparked_connect_is_handed_over_once_and_still_silent(state: State) 
 def test_a_held_connect_cannot_be_left_behind(state: State) -> None:
     """K-2, K-14: nobody would answer it."""
     session = in_state(State.CONNECTED)
-    parked = session.park(LINK)
+    parked = parked_in(session)
     with pytest.raises(IllegalTransition):
         session.become(state)
     assert session.unpark(state) is parked
@@ -129,10 +140,9 @@ def test_unparking_where_nothing_is_held_hands_over_nothing(session: Session) ->
 def test_a_connect_can_be_held_again_after_one_was_answered() -> None:
     """K-12."""
     session = in_state(State.CONNECTED)
-    first = session.park(LINK)
+    parked_in(session)
     session.unpark(State.CONNECTED)
-    second = session.park(LINK)
-    assert second is not first
+    second = parked_in(session)
     assert session.unpark(State.CONNECTED) is second
 
 
@@ -141,8 +151,9 @@ def test_a_connect_cannot_be_held_in_any_other_state(state: State) -> None:
     """K-6; K-12: at most one is held; X-5."""
     session = in_state(state)
     with pytest.raises(IllegalTransition):
-        session.park(LINK)
+        parked_in(session)
     assert session.link is None
+    assert session.parked is None
 
 
 # -- the queue ----------------------------------------------------------------------------------

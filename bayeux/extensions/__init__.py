@@ -97,7 +97,7 @@ class Extensions:
         self._settings = settings
         self._metrics = metrics
         self._all: list[Extension] = []
-        self._lines: dict[Session, EventQueue] = {}
+        self.lines: dict[Session, EventQueue] = {}
         """Events that stand in line behind one that an extension still thinks about."""
         self._sort()
 
@@ -147,15 +147,16 @@ class Extensions:
         """
         if not session.alive:
             return True
-        line = self._lines.get(session)
+        line = self.lines.get(session)
         if line is not None:
             if not line.fits(event, self._settings):
+                self._metrics.dropped += len(line) + 1  # and the one that is thought about
                 return False
             line.put(event, self._settings)
             return True
         waiting = self._filter(event, session, put)
         if waiting is not None:
-            self._lines[session] = line = EventQueue()
+            self.lines[session] = line = EventQueue()
             Deferred.fromCoroutine(self._work_off(waiting, line, session, put))
         return True
 
@@ -166,7 +167,7 @@ class Extensions:
             another = self._filter(event, session, put)
             if another is not None:
                 await another
-        del self._lines[session]
+        del self.lines[session]
 
     def _filter(self, event: Event, session: Session, put: Put) -> Deferred[None] | None:
         """Run one event through the hooks; a hook that fails keeps it from this session."""

@@ -163,8 +163,8 @@ class _Answer:
         exchange = self._exchange
         if exchange.pending is not None:
             exchange.pending.addCallback(self._complete)
-        elif exchange.parked is not None:
-            exchange.parked.addCallback(self._released)
+        elif exchange.parked:
+            exchange.wait(self)
         else:
             return self._write()
         return None
@@ -182,7 +182,8 @@ class _Answer:
         if not self._lost:
             self.reply.callback(self._write())
 
-    def _released(self, why: Release) -> None:
+    def released(self, exchange: Exchange, why: Release) -> None:
+        """Answer the connect that was held."""
         if why is Release.SUPERSEDED:
             self.reply.callback(self._polling.superseded(self._cors))
         elif not self._lost:

@@ -187,12 +187,13 @@ class WebSocket(Connection):
             self.transport.resumeProducing()
 
     def _answer(self, exchange: Exchange) -> None:
-        if exchange.parked is None:
-            self._send(join(exchange.drain()))
+        if exchange.parked:
+            exchange.wait(self)
         else:
-            exchange.parked.addCallback(self._released, exchange)
+            self._send(join(exchange.drain()))
 
-    def _released(self, why: Release, exchange: Exchange) -> None:
+    def released(self, exchange: Exchange, why: Release) -> None:
+        """Answer the connect that was held, unless there is a newer one."""
         if why is not Release.SUPERSEDED and why is not Release.LOST:  # K-12d
             self._send(join(exchange.drain()))
 

@@ -10,7 +10,7 @@ window.addEventListener("unhandledrejection", (event) => {
     window.errors.push(`unhandled: ${event.reason?.stack ?? event.reason}`);
 });
 
-export const parameter = (name) => new URLSearchParams(location.search).get(name);
+export const { url, ...parameters } = Object.fromEntries(new URLSearchParams(location.search));
 
 export function serve(verbs) {
     window.verbs = verbs;

@@ -1,23 +1,32 @@
-// node.mjs cometd TRANSPORTS URL, or node.mjs faye URL: verbs as lines of JSON, {"verb", "args"} in, {"value"} or {"error"} out.
+// node.mjs LIBRARY PARAMETERS URL: verbs as lines of JSON, {"verb", "args"} in, {"value"} or {"error"} out.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-const [library, ...rest] = process.argv.slice(2);
-const url = rest.pop();
+const [library, parameters, url] = process.argv.slice(2);
 
 // stdout is ours; what the libraries have to say goes to stderr
 console.log = console.info = console.debug = console.warn = console.error;
 
-async function load() {
-    if (library === "cometd") {
+const LIBRARIES = {
+    cometd: async () => {
         const { adapt } = await import("cometd-nodejs-client");
         adapt();
-        const { default: verbs } = await import("../verbs/cometd.mjs");
-        return verbs(url, rest[0].split(","));
-    }
-    const { default: verbs } = await import("../verbs/faye.mjs");
-    return verbs(createRequire(import.meta.url)("faye"), url, []);
+        return [];
+    },
+    faye: () => [createRequire(import.meta.url)("faye")],
+    own: async () => {
+        const source = await (await fetch(`${url}/client.js`)).text();
+        const { init } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+        return [init];
+    },
+};
+
+async function load() {
+    const needs = await LIBRARIES[library]();
+    const { default: verbs } = await import(`../verbs/${library}.mjs`);
+    const more = library === "own" ? [(await import("ws")).WebSocket] : [];
+    return verbs(...needs, url, ...more, JSON.parse(parameters));
 }
 
 const verbs = await load();

@@ -1,12 +1,29 @@
 // cometd.js behind the common verbs, in node and in the browser.
 // As its manual asks, the application subscribes again after every handshake.
 
-import { CometD } from "cometd";
+import { AckExtension, BinaryExtension, CometD, ReloadExtension, TimeSyncExtension } from "cometd";
 
-export default function verbs(url, transports) {
+const EXTENSIONS = {
+    ack: AckExtension, binary: BinaryExtension, reload: ReloadExtension, timesync: TimeSyncExtension,
+};
+
+const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export default function verbs(url, { transports, extensions = "" }) {
     const client = new CometD();
+    const timesync = { getTimeOffset: () => null };
+    for (const name of extensions.split(",").filter(Boolean)) {
+        const extension = new EXTENSIONS[name]();
+        client.registerExtension(name, extension);
+        if (name === "timesync") {
+            timesync.getTimeOffset = () => extension.getTimeOffset();
+        }
+        if (name === "reload") {
+            addEventListener("beforeunload", () => client.reload());
+        }
+    }
     for (const type of client.getTransportTypes()) {
-        if (!transports.includes(type)) {
+        if (!transports.split(",").includes(type)) {
             client.unregisterTransport(type);
         }
     }
@@ -14,14 +31,23 @@ export default function verbs(url, transports) {
 
     const arrived = [];
     const received = [];
+    const binary = [];
+    const stamps = [];
     const wanted = new Map();
     let connected = false;
     const subscribe = (channel, callback) => {
-        const deliver = (message) => received.push([message.channel, message.data]);
+        const deliver = (message) => {
+            if (message.data?.data instanceof ArrayBuffer) {
+                binary.push({ ...message.data, data: hex(message.data.data) });
+            } else {
+                received.push([message.channel, message.data]);
+            }
+        };
         wanted.set(channel, client.subscribe(channel, deliver, callback));
     };
     client.registerExtension("arrived", {
         incoming: (message) => {
+            stamps.push(message.timestamp ?? null);
             if (message.data !== undefined) {
                 arrived.push([message.channel, message.data]);
             }
@@ -54,6 +80,15 @@ export default function verbs(url, transports) {
             client.unsubscribe(subscription, callback);
         }),
         publish: (channel, data) => answered((callback) => client.publish(channel, data, callback)),
+        publishBinary: (channel, digits, last, meta) => answered((callback) => {
+            const bytes = Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+            client.publishBinary(channel, bytes.buffer, last, meta, callback);
+        }),
+        binary: () => binary,
+        clientId: () => client.getClientId(),
+        carrier: () => client.getTransport()?.type,
+        offset: () => timesync.getTimeOffset(),
+        stamps: () => stamps,
         arrived: () => arrived,
         received: () => received,
         disconnect: () => answered((callback) => {

@@ -1,12 +1,13 @@
 // dojox.cometd of Dojo 1.7 behind the common verbs; browser only.
 // It is an object, not a class, and forgets its subscriptions at every handshake.
 
-export default function verbs(dojo, cometd, url, connectTimeout) {
+export default function verbs(dojo, cometd, url, { connectTimeout = "0" }) {
     cometd.expectedNetworkDelay = 2000;
-    cometd.connectTimeout = connectTimeout;  // it notices a lost JSONP request only by this
+    cometd.connectTimeout = Number(connectTimeout);  // it notices a lost JSONP request only by this
 
     const arrived = [];
     const received = [];
+    const stamps = [];
     const wanted = new Set();
     const published = new Map();
     let sending = null;
@@ -22,6 +23,7 @@ export default function verbs(dojo, cometd, url, connectTimeout) {
         return message;
     });
     cometd._extendInList.push((message) => {
+        stamps.push(message.timestamp ?? null);
         if (message.data !== undefined) {
             arrived.push([message.channel, message.data]);
         }
@@ -68,6 +70,8 @@ export default function verbs(dojo, cometd, url, connectTimeout) {
         }),
         arrived: () => arrived,
         received: () => received,
+        stamps: () => stamps,
+        offset: () => cometd.timesync?.offset,
         // it never reads the reply to its disconnect, but the held connect must be let go
         disconnect: () => answered((settle) => {
             wanted.clear();

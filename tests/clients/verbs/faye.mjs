@@ -1,6 +1,7 @@
 // Faye's client behind the common verbs, in node and in the browser.
 
-export default function verbs(Faye, url, disabled) {
+export default function verbs(Faye, url, { disable = "" }) {
+    const disabled = disable.split(",").filter(Boolean);
     const arrived = [];
     const received = [];
     let subscriptions = new Map();

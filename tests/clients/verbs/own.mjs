@@ -1,27 +1,46 @@
-// Our own client behind the common verbs; browser only.
+// Our own client behind the common verbs, in node and in the browser.
 
-export default function verbs(init, url) {
+export default function verbs(init, url, WebSocket, { transports = "websocket,long-polling" }) {
     const arrived = [];
     const received = [];
     const subscriptions = new Map();
     let client = null;
-    const observed = async (...request) => {
-        const response = await fetch(...request);
-        for (const message of await response.clone().json()) {
+    let clientId = null;
+    let carrier = null;
+    let carried = () => {};
+    const observe = (messages, type) => {
+        for (const message of messages) {
             if (message.data !== undefined) {
                 arrived.push([message.channel, message.data]);
             }
+            if (message.channel === "/meta/connect" && message.successful) {
+                clientId = message.clientId;
+                carrier = type;
+                carried();
+            }
+        }
+    };
+    const observedFetch = async (...request) => {
+        const response = await fetch(...request);
+        if (response.ok) {
+            observe(await response.clone().json(), "long-polling");
         }
         return response;
     };
+    class ObservedWebSocket extends WebSocket {
+        constructor(...parameters) {
+            super(...parameters);
+            this.addEventListener("message", ({ data }) => observe(JSON.parse(data), "websocket"));
+        }
+    }
 
     return {
+        // connected, and by the transport that it likes best: it begins with the one that always works
         connect: () => new Promise((resolve) => {
-            client = init(url, { fetch: observed });
-            client.addEventListener("state", (event) => {
-                if (event.detail.state === "connected") {
-                    resolve();
-                }
+            const types = transports.split(",");
+            carried = () => types[0] === carrier && resolve();
+            client = init(url, {
+                transports: types, maxBackoff: 250, fetch: observedFetch, WebSocket: ObservedWebSocket,
             });
         }),
         subscribe: (channel) => {
@@ -38,6 +57,8 @@ export default function verbs(init, url) {
         publish: (channel, data) => client.publish(channel, data).then(() => null),
         arrived: () => arrived,
         received: () => received,
+        clientId: () => clientId,
+        carrier: () => carrier,
         disconnect: () => client.disconnect(),
         state: () => client?.state ?? "disconnected",
     };
