@@ -33,7 +33,7 @@ class Metrics:
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that a transport refused as a whole, by HTTP status."""
     stalled: int = 0
-    """Streams that were cut because their peer took nothing of what it was sent (G-16)."""
+    """Connections that were cut because their peer did not take what it was sent (G-16)."""
     unanswered_pings: int = 0
     """WebSockets that were cut because their peer did not answer pings (W-14)."""
     closed: Counter[int] = field(default_factory=Counter)

@@ -443,6 +443,48 @@ def test_a_client_that_does_not_take_its_last_answer_is_cut_off(server, last):
     assert connection.closed
 
 
+def test_a_client_that_stops_taking_its_answers_is_cut_off(server):
+    """G-16: counted from when the transport has had enough."""
+    connection = server.connection()
+    connection.send(post(HANDSHAKE))
+    connection.transport.producer.pauseProducing()
+    server.clock.advance(29.9)
+    assert not connection.closed
+    assert server.hub.metrics.stalled == 0
+    server.clock.advance(0.2)
+    assert connection.closed
+    assert connection.transport.aborted
+    assert server.hub.metrics.stalled == 1
+
+
+def test_requests_behind_an_answer_that_is_not_taken_do_not_prolong_its_time(server):
+    """G-16."""
+    connection = server.connection()
+    take = connection.transport.write
+
+    def take_no_more(data):
+        take(data)
+        connection.transport.producer.pauseProducing()
+
+    connection.transport.write = take_no_more
+    connection.send(post(HANDSHAKE) + post(HANDSHAKE) + post(HANDSHAKE))
+    server.clock.advance(30.1)
+    assert connection.closed
+
+
+def test_a_client_that_takes_its_answers_at_last_is_kept(server):
+    """G-16: and its next request has the usual time (G-3)."""
+    connection = server.connection()
+    connection.send(post(HANDSHAKE))
+    connection.transport.producer.pauseProducing()
+    server.clock.advance(29)
+    connection.transport.producer.resumeProducing()
+    server.clock.advance(29)
+    assert not connection.closed
+    assert server.hub.metrics.stalled == 0
+    assert connection.drip(post(HANDSHAKE), pause=0.5) == pytest.approx(10, abs=0.5)
+
+
 def test_no_time_runs_while_a_connect_is_held(server):
     """K-7, G-3."""
     client = server.client()

@@ -58,6 +58,7 @@ class Polling:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._settings = hub.settings
+        self.metrics = hub.metrics
         self.origins = Origins(hub.settings)
         self.cookie = BrowserCookie(hub.settings)
         self._jsonp = "callback-polling" in hub.settings.connection_types
@@ -98,7 +99,7 @@ class Polling:
 
     def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None) -> HTTPReply:
         """Return a response that refuses a request as a whole."""
-        self._hub.metrics.refused[status] += 1
+        self.metrics.refused[status] += 1
         reason = _REASONS[status] if error is None else str(error).encode("ascii")
         return HTTPReply(status, _TEXT + headers, reason + b"\n", close=status == 413)
 

@@ -58,6 +58,8 @@ class _Stage(Enum):
     """A request is being answered, or none has begun: twisted.web's idle timeout is for that."""
     HEADERS = auto()
     BODY = auto()
+    ANSWER = auto()
+    """The peer, to take what it is sent."""
 
 
 class BayeuxChannel(HTTPChannel):
@@ -114,7 +116,8 @@ class BayeuxChannel(HTTPChannel):
         if self._refused:
             return
         self._stage = _Stage.NOTHING
-        self._allow(None)
+        if self._timed is not _Stage.ANSWER:
+            self._allow(None)
         super().allContentReceived()
 
     def requestDone(self, request: Request) -> None:
@@ -138,6 +141,20 @@ class BayeuxChannel(HTTPChannel):
         """Close, and cut it if the peer does not let itself be told so."""
         super().loseConnection()
         self._allow(self.site.timeOut)
+
+    def pauseProducing(self) -> None:
+        """Give a peer that does not take its answer some time; until it has, nothing more is read (G-16)."""
+        super().pauseProducing()
+        if not self._refused:
+            self._allow(self.settings.write_timeout)
+            self._timed = _Stage.ANSWER
+
+    def resumeProducing(self) -> None:
+        """Go on, as everything is written."""
+        super().resumeProducing()
+        if self._timed is _Stage.ANSWER:
+            self._allow(None)
+            self._watch()
 
     def refuse(self, status: int, request: BayeuxRequest | None = None) -> None:
         """Answer in the middle of a request, stop reading it, and close.
@@ -177,11 +194,13 @@ class BayeuxChannel(HTTPChannel):
 
     def _late(self) -> None:
         self._overdue = None
+        if self._timed is _Stage.ANSWER:
+            self.site.stalled()
         self.abort()
 
     def _watch(self) -> None:
         """Give what the connection is waiting for its time, unless it has it already."""
-        if self._refused:
+        if self._refused or self._timed is _Stage.ANSWER:
             return
         stage = self._stage
         if stage is _Stage.NOTHING and self._buffer and not self._handlingRequest:
@@ -231,6 +250,10 @@ class BayeuxSite(Site):
         """Return the answer to what is no request, or is one whose body is not read to its end."""
         cors = () if request is None else self._polling.cors(http_request(request, b""))
         return self._polling.refuse(status, cors)
+
+    def stalled(self) -> None:
+        """Take note of a connection that is cut because its peer did not take its answer."""
+        self._polling.metrics.stalled += 1
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from selenium import webdriver
@@ -88,6 +88,15 @@ class Client:
     def state(self) -> str:
         return self.call("state")
 
+    @property
+    def client_id(self) -> str:
+        return self.call("clientId")
+
+    @property
+    def carrier(self) -> str:
+        """The connection type that its last connect went by."""
+        return self.call("carrier")
+
 
 class Program(Client):
     """A client in a process of its own."""
@@ -130,59 +139,76 @@ class Program(Client):
         self.stderr.close()
 
 
-def page_address(site: str, name: str, url: str, parameters: dict[str, str]) -> str:
-    """Where a site has the page of a client library that connects to url."""
-    return f"{site}/pages/{name}.html?{urlencode({'url': url, **parameters})}"
+class Tab:
+    """A tab of Chromium in which pages of one site stand side by side: each alone would cost a second more."""
+
+    def __init__(self, chromium: webdriver.Chrome, site: str) -> None:
+        self.chromium = chromium
+        self.site = site
+        self.frames = 0
+        chromium.get(f"{site}/pages/frames.html")
+
+    def page(self, name: str, url: str, parameters: dict[str, str]) -> "Page":
+        """Open a page of the site, with a client that connects to url."""
+        self.frames += 1
+        self.chromium.execute_script(
+            "document.body.append(Object.assign(document.createElement('iframe'), {src: arguments[0]}))",
+            f"/pages/{name}.html?{urlencode({'url': url, **parameters})}")
+        return Page(self, f"frames[{self.frames - 1}]")
+
+    def close(self) -> None:
+        """Leave the pages."""
+        self.chromium.get("about:blank")
 
 
 class Page(Client):
-    """A client in a tab of Chromium."""
+    """A client in a page."""
 
     CALL = """
         const [verb, args, done] = arguments;
         const failed = (error) => done({error: String(error?.stack ?? error?.message ?? error)});
         try {
-            Promise.resolve(window.verbs[verb](...args)).then(
+            Promise.resolve(WINDOW.verbs[verb](...args)).then(
                 (value) => done({value: value ?? null}), failed);
         } catch (error) {
             failed(error);
         }
     """
 
-    def __init__(self, chromium: webdriver.Chrome, address: str) -> None:
-        self.chromium = chromium
-        chromium.switch_to.new_window("tab")
-        self.tab = chromium.current_window_handle
-        chromium.get(address)
-        until(lambda: chromium.execute_script("return Boolean(window.verbs)"),
-              lambda: f"{address} to offer its verbs; {self.said()}")
+    def __init__(self, tab: Tab, window: str) -> None:
+        self.tab = tab
+        self.chromium = tab.chromium
+        self.window = window
+        self.call_script = self.CALL.replace("WINDOW", window)
+        self._await_verbs()
 
-    def _focus(self) -> None:
-        if self.chromium.current_window_handle != self.tab:
-            self.chromium.switch_to.window(self.tab)
+    def _await_verbs(self) -> None:
+        until(lambda: self.chromium.execute_script(f"return Boolean({self.window}?.verbs)"),
+              lambda: f"the page to offer its verbs; {self.said()}")
 
     def call(self, verb: str, *args: Any) -> Any:
-        self._focus()
         try:
-            answer = self.chromium.execute_async_script(self.CALL, verb, args)
+            answer = self.chromium.execute_async_script(self.call_script, verb, args)
         except TimeoutException:
             raise VerbFailedError(f"{verb}{args}: no answer; {self.said()}") from None
         if "error" in answer:
             raise VerbFailedError(f"{verb}{args}: {answer['error']}; {self.said()}")
         return answer["value"]
 
+    def reload(self) -> None:
+        """Load the page again; it is another one then."""
+        self.chromium.execute_script(f"delete {self.window}.verbs; {self.window}.location.reload()")
+        self._await_verbs()
+
     def errors(self) -> list[str]:
-        self._focus()
-        return self.chromium.execute_script("return window.errors")
+        return self.chromium.execute_script(f"return {self.window}?.errors ?? []")
 
     def said(self) -> str:
         console = [entry["message"] for entry in self.chromium.get_log("browser")]
         return f"errors {self.errors()}, console {console[-20:]}"
 
     def close(self) -> None:
-        self._focus()
-        self.chromium.close()
-        self.chromium.switch_to.window(self.chromium.window_handles[0])
+        """Nothing: its tab is left as a whole."""
 
 
 @contextlib.contextmanager
@@ -198,6 +224,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
         # two pages take turns in front, and the one behind must not be slowed down
         "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
         "--disable-backgrounding-occluded-windows",
+        # what has been left is to be gone
+        "--disable-features=BackForwardCache",
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -228,6 +256,17 @@ def foreign_pages() -> Iterator[str]:
         threading.Thread(target=files.serve_forever, daemon=True).start()
         yield f"http://localhost:{files.server_port}"
         files.shutdown()
+
+
+class Notes(NamedTuple):
+    """What the server under test has noted."""
+
+    requests: list[dict[str, Any]]
+    """The HTTP requests answered, upgrades and event streams among them."""
+    messages: list[dict[str, Any]]
+    """The Bayeux messages that came, by what each came, and by what its session then had its events."""
+    ended: list[str]
+    """Why sessions ended."""
 
 
 class Server:
@@ -263,11 +302,11 @@ class Server:
         process.stdout.close()
         assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
 
-    def notes(self, since: int = 0) -> tuple[list[dict[str, Any]], list[str]]:
-        """The Bayeux requests answered, and why sessions ended, since that line of the log."""
+    def notes(self, since: int = 0) -> "Notes":
+        """What has happened since that line of the log."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()[since:]]
-        return ([line for line in lines if "ended" not in line],
-                [line["ended"] for line in lines if "ended" in line])
+        return Notes(*([line for line in lines if key in line] for key in ("method", "message")),
+                     [line["ended"] for line in lines if "ended" in line])
 
     def mark(self) -> int:
         """The line that the log has come to."""

@@ -3,30 +3,41 @@
     python server.py PORT LOG SETTINGS
 
 It serves Bayeux at ``/bayeux`` and this folder beside it, on 127.0.0.1, with the given settings (JSON).
-It appends to LOG one line of JSON for every answered Bayeux request and every session that ends, and
-prints one line when it listens.
+It appends to LOG one line of JSON for every answered Bayeux request, every message that came and every
+session that ends, and prints one line when it listens.  What it tells to be the time is an hour late, so
+that there is something to be found out about it.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from twisted.internet import endpoints, reactor
 from twisted.web import server, static
 
 from bayeux import BayeuxService, Session, Settings
+from bayeux.extensions import Call, Extension
+from bayeux.extensions.timesync import Timesync
 
 HERE = Path(__file__).resolve().parent
+HOUR = 3600
 
 
-class Log:
-    """Notes how sessions end."""
+class Log(Extension):
+    """Notes by what clients carry their messages, and how sessions end."""
 
     def __init__(self, path: str) -> None:
         self.file = open(path, "a", buffering=1)  # noqa: SIM115 - open as long as the object
 
     def write(self, **line: object) -> None:
         self.file.write(json.dumps(line) + "\n")
+
+    def incoming(self, call: Call) -> None:
+        stream = call.session.stream if call.session is not None else None
+        self.write(message=call.message.channel, by=call.link.connection_type,
+                   events_by=call.link.connection_type if stream is None else stream.connection_type,
+                   session=call.message.client_id, ack=call.message.extensions().get("ack"))
 
     def session_added(self, session: Session) -> None:
         pass
@@ -36,7 +47,7 @@ class Log:
 
 
 class LoggingSite(server.Site):
-    """A site that notes how each client really carries its messages."""
+    """A site that notes how each client really makes its requests."""
 
     def __init__(self, root: static.File, notes: Log) -> None:
         super().__init__(root)
@@ -57,9 +68,13 @@ class LoggingSite(server.Site):
 
 
 def main(port: str, path: str, settings: str) -> None:
-    bayeux = BayeuxService(Settings.of(json.loads(settings)))
+    chosen = Settings.of(json.loads(settings))
+    bayeux = BayeuxService(chosen)
     notes = Log(path)
     bayeux.hub.add_listener(notes)
+    bayeux.hub.add_extension(notes)
+    if "timesync" not in chosen.extensions:
+        bayeux.hub.add_extension(Timesync(chosen.timesync_accuracy, lambda: time.time() - HOUR))
     root = static.File(str(HERE))
     root.putChild(b"bayeux", bayeux.resource)
     bayeux.startService()

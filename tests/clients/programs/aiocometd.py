@@ -1,4 +1,4 @@
-"""aiocometd.py URL: verbs as lines of JSON, {"verb", "args"} in, {"value"} or {"error"} out."""
+"""aiocometd.py PARAMETERS URL: verbs as lines of JSON, {"verb", "args"} in, {"value"} or {"error"} out."""
 
 import asyncio
 import json
@@ -6,20 +6,22 @@ import logging
 import sys
 from typing import Any
 
-from aiocometd_ng import Client
+from aiocometd_ng import Client, ConnectionType
 
 
 class Verbs:
     """The common verbs over one aiocometd client at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, parameters: dict[str, str]) -> None:
         self.url = url
+        transports = parameters.get("transports", "websocket,long-polling").split(",")
+        self.transports = [ConnectionType(name) for name in transports]
         self.client: Client | None = None
         self.events: list[Any] = []
 
     async def connect(self) -> None:
         # its own connection timeout calls asyncio.wait_for as Python 3.9 had it
-        self.client = Client(self.url, connection_timeout=0)
+        self.client = Client(self.url, self.transports, connection_timeout=0)
         await self.client.open()
         self.reader = asyncio.create_task(self._read(self.client))
 
@@ -50,8 +52,8 @@ class Verbs:
         return "disconnected" if self.client is None or self.client.closed else "connected"
 
 
-async def main(url: str) -> None:
-    verbs = Verbs(url)
+async def main(parameters: str, url: str) -> None:
+    verbs = Verbs(url, json.loads(parameters))
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         request = json.loads(line)
@@ -63,4 +65,4 @@ async def main(url: str) -> None:
 
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
