@@ -24,6 +24,7 @@ from bayeux.channels import (
     is_reserved,
     is_service,
 )
+from bayeux.connects import Connects
 from bayeux.errors import (
     BayeuxError,
     Denied,
@@ -43,7 +44,7 @@ from bayeux.messages import Advice, Event, Message, Rejected, Reply, decode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
-from bayeux.session import Link, Release, Session, State, Stream
+from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
 from bayeux.versions import VERSION, check_version
@@ -54,8 +55,6 @@ an answer, a Deferred of one, or a coroutine."""
 
 _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 """dojox.cometd's names for what is plain long-polling (K-5)."""
-_HEARTBEATS = ("eventsource",)
-"""Connection types whose connects only keep a session alive, as its events come by a stream beside (F-5)."""
 
 
 class Hub:
@@ -76,9 +75,9 @@ class Hub:
         for extension in built_in(self.settings, clock):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
+        self._connects = Connects(self.sessions, self.settings, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
-        self._finish_held = self._let_out  # one for all held connects, and not a new bound method for each
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -285,21 +284,33 @@ class Hub:
 
     def _find(self, message: Message, exchange: Exchange) -> Session | None:
         """Return the session that a message speaks for, None if there is none or it may not (I-3, I-6)."""
-        session = self.sessions.get(cast(str, message.client_id))
+        session, link = self.sessions.get(cast(str, message.client_id)), exchange.link
         if session is None or session is not (exchange.session or session):
             return None
-        link = exchange.link
-        if session.browser_id is not None and session.browser_id != link.browser_id and (
-            link.browser_id is not None or self.settings.require_browser_cookie
-        ):
-            return None  # B-2
-        if isinstance(link, Stream) and link.session is not session and (
+        connect = message.channel == META_CONNECT
+        moves = session.stream is not link and (
+            isinstance(link, Stream) or (connect and session.stream is not None))
+        if not self._is_of(session, link, moves):
+            return None
+        if moves and isinstance(link, Stream) and (
             self.settings.require_handshake_per_connection
             # Only a connect may come for another session: Faye handshakes elsewhere, and then goes on (W-6).
-            or (link.session is not None and message.channel != META_CONNECT)
+            or (link.session is not None and not connect)
         ):
             return None
         return session
+
+    def _is_of(self, session: Session, link: Link, moves: bool) -> bool:
+        """Say whether a link may speak for a session, as far as cookies tell (B-2).
+
+        Clients without cookies may, but not take over the events of one whose cookie has been seen.
+        """
+        if session.browser_id is None:
+            return True
+        if link.browser_id is not None:
+            session.has_cookie = session.has_cookie or link.browser_id == session.browser_id
+            return link.browser_id == session.browser_id
+        return not (self.settings.require_browser_cookie or (moves and session.has_cookie))
 
     def _session(self, call: Call, exchange: Exchange) -> Session:
         """Return the session of a message that needs one; from here on the batch speaks for that (I-6)."""
@@ -345,75 +356,14 @@ class Hub:
 
     def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
-        message, link = call.message, exchange.link
-        session = self._session(call, exchange)
+        message, session = call.message, self._session(call, exchange)
         if message.connection_type is None:
             self.sessions.touch(session)
             raise MissingField("connectionType")
         if not self._enabled(message.connection_type):
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
-        first = session.state is State.HANDSHAKEN
-        heartbeat = message.connection_type in _HEARTBEATS
-        if not heartbeat and not isinstance(link, Stream):
-            self.sessions.leave_stream(session)
-        superseded = self.sessions.connecting(session)
-        exchange.cycle = session.cycle
-        wait = self._read_wishes(message, session)
-        exchange.connect = reply = Reply(
-            META_CONNECT, True, id=message.id, client_id=session.id,
-            advice=self.sessions.advice("retry"),
-        )
-        if heartbeat and not self.sessions.connect_only(session):
-            self._beat(session, reply)
-        elif first or not exchange.alone or wait <= 0 or not call.hold or self._is_ready(session):
-            pass  # K-6, K-10, K-8, K-9
-        elif not isinstance(link, Stream) and self.sessions.crowded(session):
-            self._turn_away(session, reply)
-        elif self.sessions.full(session):
-            self._put_off(session, reply)
-        else:
-            exchange.park(call, self._finish_held)
-            self.sessions.hold(session, link, exchange, wait)
-        if superseded is not None:
-            superseded.release(Release.SUPERSEDED)
-        return reply
-
-    def _is_ready(self, session: Session) -> bool:
-        """Say whether there is something that a connect has to be answered with at once (K-9)."""
-        return session.queue.urgent and (session.stream is None or self.sessions.connect_only(session))
-
-    def _beat(self, session: Session, reply: Reply) -> None:
-        """Answer a connect that only keeps the session alive: the next one need not come soon (F-5)."""
-        session.grace = self.settings.timeout + self.settings.max_interval
-        reply.advice = Advice("retry", round(1000 * self.settings.timeout), 0)
-
-    def _read_wishes(self, message: Message, session: Session) -> float:
-        """Return how long a connect may be held; both that and the interval are for this cycle (K-8)."""
-        wait, interval = self.settings.timeout, self.settings.interval
-        if message.advice is not UNSET:
-            asked = message.advised("timeout")
-            wait = wait if asked is None else min(wait, asked)
-            asked = message.advised("interval")
-            interval = interval if asked is None else min(asked, self.settings.max_client_interval)
-        session.grace = interval + self.settings.max_interval
-        return wait
-
-    def _put_off(self, session: Session, reply: Reply) -> None:
-        """Answer a connect at once, to be repeated after a while (B-4, G-14)."""
-        pause = max(1.0, self.settings.multi_session_interval)
-        session.grace = pause + self.settings.max_interval
-        reply.advice = self.sessions.advice("retry", pause)
-
-    def _turn_away(self, session: Session, reply: Reply) -> None:
-        """Answer a connect of a browser that has as many held as it may (B-4)."""
-        if self.settings.multi_session_interval > 0:
-            self._put_off(session, reply)
-        else:
-            reply.successful = False
-            reply.error = str(self.sessions.failed(Denied("Too many sessions in one browser")))
-            reply.advice = self.sessions.advice("none")
-        cast(Advice, reply.advice).multiple_clients = True
+        return self._connects.answer(call, exchange, session)
 
     def _disconnect(self, call: Call, exchange: Exchange) -> Reply:
         """End a session by its client's wish (section 8)."""

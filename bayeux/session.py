@@ -119,9 +119,9 @@ class Session:
     to another client: whoever knows it is that client (I-4).
     """
 
-    __slots__ = ("_owner", "address", "alarm", "browser_id", "cycle", "deadline", "extensions", "grace", "id",
-                 "lazy_until", "link", "parked", "queue", "removed_by", "state", "stream", "subscriptions",
-                 "until")
+    __slots__ = ("_owner", "address", "alarm", "browser_id", "cycle", "deadline", "extensions", "grace",
+                 "has_cookie", "id", "lazy_until", "link", "parked", "queue", "removed_by", "state", "stream",
+                 "subscriptions", "until")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
@@ -129,6 +129,8 @@ class Session:
         self.address = ""
         """The IP address from which it was opened."""
         self.browser_id: str | None = None
+        self.has_cookie = False
+        """Whether the browser is known to send its cookie (B-2)."""
         self.extensions: tuple[Any, ...] = ()
         """The ``Extension`` objects that are for this client alone; an application may add its own."""
         self.subscriptions: tuple[str, ...] = ()

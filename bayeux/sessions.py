@@ -92,6 +92,7 @@ class Sessions:
             raise TooBusy
         session = Session(self)
         session.browser_id = link.browser_id
+        session.has_cookie = link.browser_id is not None
         session.address = link.address
         _count(self._by_address, link.address, 1)
         session.grace = self._settings.interval + self._settings.max_interval

@@ -22,6 +22,7 @@ LEVELS: list[set[str]] = [
      "sessions"},
     {"extensions.builtin"},
     {"exchange", "broker"},
+    {"connects"},
     {"hub"},
     {"transports"},
     {"transports.origins", "transports.cookies", "transports.forms"},

@@ -1640,19 +1640,23 @@ describe("a socket", () => {
     assert.equal(Sockets.last.sent.length, 0);
     await clock.advance(1);
     assert.deepEqual(Sockets.last.sent.map(({ advice }) => advice), [{ timeout: 0 }, undefined]);
-    assert.deepEqual(clock.delays, [40_000]);
+    assert.deepEqual(clock.delays, [35_000]);
   });
 
   it("that opens just when the held connect is answered is not opened again", async (t) => {
-    const { server, clock, Sockets } = await startSocketOnClock(t, { moved: false, before: swallowed });
-    await clock.advance(500);
-    server.held[0].release({});
-    for (let n = 0; n < 5; n++) await Promise.resolve();
-    Sockets.last.open();
-    await clock.advance(500);
-    await clock.advance(10_000);
-    assert.equal(Sockets.all.length, 1);
-    assert.equal(Sockets.last.readyState, 1, "nor given up as if it had not opened");
+    const { server, clock, Sockets } = await startSocketOnClock(t, { moved: false, random: 1e-9, before: swallowed });
+    await clock.advance(1);
+    for (let ticks = 0; ticks < 40; ticks++) {
+      const socket = Sockets.last;
+      await server.release({});
+      for (let n = 0; n < ticks; n++) await null;
+      socket.open();
+      for (const time of [1, 10_000, 1]) await clock.advance(time);
+      assert.equal(Sockets.last, socket, `after ${ticks} ticks`);
+      assert.equal(socket.readyState, 1, `after ${ticks} ticks it was given up as if it had not opened`);
+      socket.drop();
+      for (const time of [0, 1]) await clock.advance(time);
+    }
   });
 
   it("carries everything once a connect has succeeded on it, and nothing before", async (t) => {
@@ -1801,14 +1805,14 @@ describe("a socket", () => {
     assert.equal(server.journal.at(-1), "long-polling /a");
   });
 
-  it("that swallows what is sent is given up after 3 s; until then nothing else went by it", async (t) => {
+  it("that swallows what is sent is given up after 5 s; until then nothing else went by it", async (t) => {
     const { server, client, clock, states, Sockets } = await startSocketOnClock(t, { moved: false });
     let lost = 0;
     server.frame = () => lost++;
     await clock.advance(500);
     assert.equal(lost, 1);
     await client.publish("/a", 1);
-    await clock.advance(2_999);
+    await clock.advance(4_999);
     assert.equal(Sockets.last.readyState, 1);
     await clock.advance(1);
     assert.equal(Sockets.last.readyState, 2);
@@ -1817,9 +1821,9 @@ describe("a socket", () => {
     assert.deepEqual(names(states), ["connected"]);
   });
 
-  it("whose held connect gets no answer is given up 10 s after it should have", async (t) => {
+  it("whose held connect gets no answer is given up 5 s after it should have, while there is a session (Q-3)", async (t) => {
     const { server, clock, Sockets } = await startSocketOnClock(t);
-    await clock.advance(39_999);
+    await clock.advance(34_999);
     assert.equal(Sockets.last.readyState, 1);
     await clock.advance(1);
     assert.equal(Sockets.last.readyState, 2);

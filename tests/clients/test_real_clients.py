@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, unmodified, each through the same two scenarios (BAYEUX.md 6 to 11, 14).
+"""Clients that nobody here wrote, unmodified, each through the same scenarios (BAYEUX.md 6 to 11, 14 to 16, 19).
 
 ``verbs/`` and ``programs/`` hold how each is driven, ``drivers.py`` what they have in common.  Two of a
 kind take part: what the one sends, the other must understand.  A publish is answered before the next is
@@ -6,6 +6,8 @@ sent, so the last of a series is a fence: once it has come, the ones before it h
 """
 
 import itertools
+import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,54 +16,95 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from drivers import HERE, Client, Page, Program, Server, chromium, foreign_pages, page_address, until
+from drivers import HERE, Client, Notes, Program, Server, Tab, chromium, foreign_pages, until
 from selenium.webdriver import Chrome
 
 JSON, FORM, TEXT_JSON = "application/json", "application/x-www-form-urlencoded", "text/json"
 JSONP, TEXT = "jsonp", "text/plain"
+WEBSOCKET, EVENTSOURCE = "websocket", "eventsource"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A client library in one place, and how it carries its messages when left to choose."""
+    """A client library in one place, and what it makes its requests by: all of these, and nothing else."""
 
-    carriers: set[str]
+    carriers: frozenset[str]
     program: tuple[str, ...] = ()
     page: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
     cross_origin: bool = False
 
+    @property
+    def extensions(self) -> list[str]:
+        """Those that the client has been given; it then meets a server that has them all."""
+        return self.parameters.get("extensions", "").split(",")
 
-def node(library: str, *arguments: str) -> Kind:
-    return Kind({JSON}, program=("node", "programs/node.mjs", library, *arguments))
+    @property
+    def speaks_by(self) -> str:
+        """The connection type that its messages come by, once it has found its best."""
+        if WEBSOCKET in self.carriers:
+            return "websocket"
+        return "callback-polling" if self.carriers == {JSONP} else "long-polling"
+
+    @property
+    def hears_by(self) -> str:
+        """The connection type that it has its events by."""
+        return "eventsource" if EVENTSOURCE in self.carriers else self.speaks_by
+
+
+def node(library: str, *carriers: str, **parameters: str) -> Kind:
+    return Kind(frozenset(carriers), ("node", "programs/node.mjs", library), parameters=parameters)
+
+
+def aiocometd(*carriers: str, **parameters: str) -> Kind:
+    return Kind(frozenset(carriers), (sys.executable, "programs/aiocometd.py"), parameters=parameters)
 
 
 def page(name: str, *carriers: str, **parameters: str) -> Kind:
-    return Kind(set(carriers), page=name, parameters=parameters)
+    return Kind(frozenset(carriers), page=name, parameters=parameters)
 
 
 def abroad(name: str, *carriers: str, **parameters: str) -> Kind:
-    return Kind(set(carriers), page=name, parameters=parameters, cross_origin=True)
+    return Kind(frozenset(carriers), page=name, parameters=parameters, cross_origin=True)
 
+
+ALL_TRANSPORTS = "websocket,long-polling,callback-polling"
+EXTENSIONS = "ack,timesync,binary"
 
 KINDS = {
-    "cometd-node": node("cometd", "long-polling"),
-    "cometd-node-all-transports": node("cometd", "websocket,long-polling,callback-polling"),
+    "cometd-node": node("cometd", JSON, transports="long-polling"),
+    "cometd-node-all-transports": node("cometd", WEBSOCKET, transports=ALL_TRANSPORTS),
+    "cometd-node-extensions": node("cometd", JSON, transports="long-polling", extensions=EXTENSIONS),
+    "cometd-node-websocket-extensions": node("cometd", WEBSOCKET, transports="websocket",
+                                             extensions=EXTENSIONS),
     "cometd": page("cometd", JSON, transports="long-polling"),
-    "cometd-all-transports": page("cometd", JSON, transports="websocket,long-polling,callback-polling"),
+    "cometd-all-transports": page("cometd", WEBSOCKET, transports=ALL_TRANSPORTS),
+    "cometd-websocket-extensions": page("cometd", WEBSOCKET, transports="websocket", extensions=EXTENSIONS),
     # With long-polling alone it gives up for good when a cross-origin handshake meets no server.
     "cometd-cross-origin": abroad("cometd", JSON, transports="long-polling,callback-polling"),
+    "cometd-cross-origin-websocket": abroad("cometd", WEBSOCKET, transports="websocket"),
     "cometd-jsonp": page("cometd", JSONP, transports="callback-polling"),
     "cometd-jsonp-cross-origin": abroad("cometd", JSONP, transports="callback-polling"),
-    "faye-node": node("faye"),
-    "faye": page("faye", JSON),
-    "faye-cross-origin": abroad("faye", JSONP, TEXT),
-    "faye-jsonp-cross-origin": abroad("faye", JSONP, disable="cross-origin-long-polling"),
+    # Faye handshakes by what is mandatory, and then goes on by the best.
+    "faye-node": node("faye", JSON, WEBSOCKET),
+    "faye-node-long-polling": node("faye", JSON, disable="websocket"),
+    "faye": page("faye", JSON, WEBSOCKET),
+    "faye-eventsource": page("faye", JSON, EVENTSOURCE, disable="websocket"),
+    "faye-long-polling": page("faye", JSON, disable="websocket,eventsource"),
+    "faye-cross-origin": abroad("faye", JSONP, WEBSOCKET),
+    "faye-cross-origin-long-polling": abroad("faye", JSONP, TEXT, disable="websocket"),
+    "faye-jsonp-cross-origin": abroad("faye", JSONP, disable="websocket,cross-origin-long-polling"),
     "dojox": page("dojox", FORM, TEXT_JSON),
+    "dojox-extensions": page("dojox", FORM, TEXT_JSON, extensions="ack,timesync,timestamp"),
     "dojox-cross-origin": abroad("dojox", JSONP, connectTimeout="5000"),
-    "aiocometd": Kind({JSON}, program=(sys.executable, "programs/aiocometd.py")),
-    "own": page("own", JSON),
+    "aiocometd": aiocometd(JSON, WEBSOCKET),
+    "aiocometd-long-polling": aiocometd(JSON, transports="long-polling"),
+    "own": page("own", JSON, WEBSOCKET),
+    "own-long-polling": page("own", JSON, transports="long-polling"),
+    "own-cross-origin": abroad("own", JSON, WEBSOCKET),
+    "own-node-websocket": node("own", WEBSOCKET, transports="websocket"),
 }
+EXTENDED = {name: kind for name, kind in KINDS.items() if "extensions" in kind.parameters}
 
 PAYLOAD = {
     "text": "Grüße, 雪, 💧, \"quotes\" \\ & <b> </script> \u2028 + %41",
@@ -92,19 +135,36 @@ def server(tmp_path_factory: pytest.TempPathFactory, foreign_site: str) -> Itera
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def extended_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("clients") / "log", timeout=60.0, shutdown_spread=1.0,
+                    extensions=["ack", "timestamp", "binary"])  # and timesync, with an odd clock
+    yield server
+    server.stop()
+
+
 class World:
     """Where the clients of a test come from."""
 
-    def __init__(self, kind: Kind, server: Server, request: pytest.FixtureRequest, stack: ExitStack) -> None:
+    def __init__(self, kind: Kind, request: pytest.FixtureRequest, stack: ExitStack) -> None:
         self.kind = kind
-        self.server = server
-        self.request = request
+        self.server: Server = request.getfixturevalue(
+            "extended_server" if "extensions" in kind.parameters else "server")
+        self.server.start()
         self.stack = stack
         self.clients: list[Client] = []
+        if kind.page:
+            site = request.getfixturevalue("foreign_site") if kind.cross_origin else self.server.origin
+            self.tab = Tab(request.getfixturevalue("browser"), site)
+            stack.callback(self.tab.close)
 
     def client(self) -> Client:
         """Start one more client, and connect it."""
-        client = Program(*self.kind.program, self.server.url) if self.kind.program else self._page()
+        kind = self.kind
+        if kind.page:
+            client = self.tab.page(kind.page, self.server.url, kind.parameters)
+        else:
+            client = Program(*kind.program, json.dumps(kind.parameters), self.server.url)
         self.stack.callback(client.close)
         self.clients.append(client)
         assert client.state != "connected"
@@ -112,21 +172,15 @@ class World:
         await_state("connected", client)
         return client
 
-    def _page(self) -> Client:
-        site = self.request.getfixturevalue("foreign_site") if self.kind.cross_origin else self.server.origin
-        address = page_address(site, self.kind.page, self.server.url, self.kind.parameters)
-        return Page(self.request.getfixturevalue("browser"), address)
-
     def errors(self) -> list[str]:
         """What went wrong inside the clients."""
         return [error for client in self.clients for error in client.errors()]
 
 
 @pytest.fixture
-def world(kind: Kind, server: Server, request: pytest.FixtureRequest) -> Iterator[World]:
-    server.start()
+def world(kind: Kind, request: pytest.FixtureRequest) -> Iterator[World]:
     with ExitStack() as stack:
-        yield World(kind, server, request, stack)
+        yield World(kind, request, stack)
 
 
 NUMBERS = itertools.count(1)
@@ -196,24 +250,81 @@ def test_each_client_gets_what_it_subscribed_to_and_nothing_else(world: World, r
     alice.disconnect()
     bob.disconnect()
     await_state("disconnected", alice, bob)
-    requests, ended = world.server.notes(start)
-    assert ended == ["disconnect"] * 3
+    notes = world.server.notes(start)
+    assert notes.ended == ["disconnect"] * 3
     assert world.errors() == []
-    check_requests(requests, world.kind)
+    check_requests(notes.requests, world.kind)
+    check_messages(notes, world.kind)
 
 
 def check_requests(requests: list[dict[str, Any]], kind: Kind) -> None:
-    """The client carried its messages as it should, and was refused only what is not offered."""
-    probes = [request for request in requests
-              if request["upgrade"] == "websocket" or request["accept"] == "text/event-stream"]
-    assert all(400 <= probe["status"] < 500 for probe in probes), probes
-    used = [request for request in requests if request not in probes]
-    assert {request["status"] for request in used} <= {200, 204}, used
-    messages = [request for request in used if request["method"] != "OPTIONS"]
-    assert {JSONP if request["jsonp"] else request["type"] for request in messages} == kind.carriers
-    for request in messages:
-        if not request["jsonp"]:
+    """The client's requests were of the kinds that they should be, and none was refused."""
+    successes = {WEBSOCKET: 101, "OPTIONS": 204}
+    for request in requests:
+        request["carrier"] = carrier(request)
+        assert request["status"] == successes.get(request["carrier"], 200), request
+    assert {request["carrier"] for request in requests} - {"OPTIONS"} == kind.carriers
+    for request in requests:
+        if request["carrier"] != JSONP and not (request["carrier"] == WEBSOCKET and kind.program):
             assert request["origin"].startswith("http://localhost:") == kind.cross_origin, request
+
+
+def carrier(request: dict[str, Any]) -> str:
+    if request["method"] == "OPTIONS":
+        return "OPTIONS"
+    if request["upgrade"] == "websocket":
+        return WEBSOCKET
+    if request["accept"] == "text/event-stream":
+        return EVENTSOURCE
+    return JSONP if request["jsonp"] else request["type"]
+
+
+def check_messages(notes: Notes, kind: Kind) -> None:
+    """In the end the client spoke and heard by the best that it has; it acknowledged if it can."""
+    last = {note["message"]: (note["by"], note["events_by"]) for note in notes.messages}
+    publish, disconnect = list(last.values())[-1], last["/meta/disconnect"]
+    assert publish == disconnect == (kind.speaks_by, kind.hears_by)
+    acks = [note["ack"] for note in notes.messages if note["message"] == "/meta/connect"]
+    if "ack" in kind.extensions or kind.page == "own" or "own" in kind.program:
+        assert {type(ack) for ack in acks} == {int}
+        assert max(acks) >= 2
+    else:
+        assert set(acks) == {None}
+
+
+@pytest.mark.parametrize("kind", EXTENDED.values(), ids=EXTENDED)
+def test_extended_clients_learn_the_servers_time(world: World, root: str) -> None:
+    client = world.client()
+    client.subscribe(f"{root}/exact")
+    client.publish(f"{root}/exact", "event")
+    expect(client, 0, (f"{root}/exact", "event"))
+    # offset and lag together, as dojox.cometd takes the one for the other
+    assert abs(client.call("shift") / 1000 + 3600) < 5
+    stamps = client.call("stamps")
+    assert len(stamps) >= 4
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d", stamp) for stamp in stamps), stamps
+    client.disconnect()
+    assert world.errors() == []
+
+
+BINARY = {name: kind for name, kind in EXTENDED.items() if "binary" in kind.extensions}
+
+
+@pytest.mark.parametrize("kind", BINARY.values(), ids=BINARY)
+def test_binary_data_arrives_as_it_was_sent(world: World, root: str) -> None:
+    alice, bob = world.client(), world.client()
+    channel = f"{root}/file"
+    alice.subscribe(channel)
+    pieces = ["864fd26fb559f75b", "", *("00ff80" * length for length in (1, 2, 3, 400)), bytes(range(256)).hex()]
+    sent = [{"data": piece, "last": number == len(pieces), "meta": {"number": number}}
+            for number, piece in enumerate(pieces, 1)]
+    for chunk in sent:
+        bob.call("publishBinary", channel, chunk["data"], chunk["last"], chunk["meta"])
+    until(lambda: len(alice.call("binary")) >= len(sent), alice.said)
+    assert alice.call("binary") == sent
+    alice.disconnect()
+    bob.disconnect()
+    assert world.errors() == []
 
 
 AIOCOMETD = (
@@ -225,7 +336,7 @@ AIOCOMETD = (
 def restarts() -> Iterator[Any]:
     for name, kind in KINDS.items():
         yield pytest.param(kind, signal.SIGKILL, id=f"{name}-unplugged")
-        marks = [pytest.mark.xfail(run=False, reason=AIOCOMETD)] if name == "aiocometd" else []
+        marks = [pytest.mark.xfail(run=False, reason=AIOCOMETD)] if name.startswith("aiocometd") else []
         yield pytest.param(kind, signal.SIGTERM, id=f"{name}-stopped", marks=marks)
 
 

@@ -15,8 +15,8 @@
 /** How long an answer may take beyond the time the server holds the request; all times here are milliseconds. */
 const NETWORK_DELAY = 10_000;
 
-/** How long the first answer on a socket may take: while it is waited for, nothing is held elsewhere. */
-const SOCKET_DELAY = 3_000;
+/** The same on a socket if one can go back to polling: that has to be before the server takes the session for dead. */
+const SOCKET_DELAY = 5_000;
 
 /** The first back-off waits at most this long, each further one at most twice as long as the one before. */
 const FIRST_BACKOFF = 1_000;
@@ -474,11 +474,10 @@ export class Client extends EventTarget {
     const id = (this.#newest = String(++this.#lastId));
     const request = { id, channel: "/meta/connect", clientId: this.#clientId, connectionType: transport.type };
     if (this.#ack !== null) request.ext = { ack: this.#ack };
-    // Until connected, and by this transport, ask to be answered at once: a held connect would leave us in doubt for
-    // half a minute.
+    // Until connected by this transport ask to be answered at once: a held connect would leave us in doubt for long.
     const hold = known && this.#state === "connected" ? this.#advice.timeout : 0;
     if (hold === 0) request.advice = { timeout: 0 };
-    const timeout = hold + (better && !known ? SOCKET_DELAY : NETWORK_DELAY);
+    const timeout = hold + (better ? SOCKET_DELAY : NETWORK_DELAY);
     const own = new AbortController();
     const abort = () => own.abort();
     signal.addEventListener("abort", abort);

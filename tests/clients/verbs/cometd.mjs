@@ -11,12 +11,12 @@ const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16
 
 export default function verbs(url, { transports, extensions = "" }) {
     const client = new CometD();
-    const timesync = { getTimeOffset: () => null };
+    let sync = null;
     for (const name of extensions.split(",").filter(Boolean)) {
         const extension = new EXTENSIONS[name]();
         client.registerExtension(name, extension);
         if (name === "timesync") {
-            timesync.getTimeOffset = () => extension.getTimeOffset();
+            sync = extension;
         }
         if (name === "reload") {
             addEventListener("beforeunload", () => client.reload());
@@ -87,7 +87,7 @@ export default function verbs(url, { transports, extensions = "" }) {
         binary: () => binary,
         clientId: () => client.getClientId(),
         carrier: () => client.getTransport()?.type,
-        offset: () => timesync.getTimeOffset(),
+        shift: () => sync.getTimeOffset() + sync.getNetworkLag(),
         stamps: () => stamps,
         arrived: () => arrived,
         received: () => received,

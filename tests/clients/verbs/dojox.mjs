@@ -71,7 +71,7 @@ export default function verbs(dojo, cometd, url, { connectTimeout = "0" }) {
         arrived: () => arrived,
         received: () => received,
         stamps: () => stamps,
-        offset: () => cometd.timesync?.offset,
+        shift: () => cometd.timesync.offset + cometd.timesync.lag,
         // it never reads the reply to its disconnect, but the held connect must be let go
         disconnect: () => answered((settle) => {
             wanted.clear();
