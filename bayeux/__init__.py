@@ -2,6 +2,7 @@
 
 from bayeux._version import __version__
 from bayeux.errors import BayeuxError
+from bayeux.extensions import Call, Extension
 from bayeux.hub import Hub
 from bayeux.policy import ListenOnly, Policy
 from bayeux.service import BayeuxService
@@ -9,6 +10,6 @@ from bayeux.session import Link, Session
 from bayeux.settings import Settings, SettingsError
 
 __all__ = [
-    "BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings",
-    "SettingsError", "__version__",
+    "BayeuxError", "BayeuxService", "Call", "Extension", "Hub", "Link", "ListenOnly", "Policy", "Session",
+    "Settings", "SettingsError", "__version__",
 ]

@@ -32,7 +32,7 @@ class Connects:
         message, link = call.message, exchange.link
         first = session.state is State.HANDSHAKEN
         heartbeat = message.connection_type in _HEARTBEATS
-        if not heartbeat and not isinstance(link, Stream):
+        if not heartbeat and not isinstance(link, Stream) and not (first and _has_eventsource(session)):
             self._sessions.leave_stream(session)
         superseded = self._sessions.connecting(session)
         exchange.cycle = session.cycle
@@ -91,3 +91,11 @@ class Connects:
             reply.error = str(self._sessions.failed(Denied("Too many sessions in one browser")))
             reply.advice = self._sessions.advice("none")
         cast(Advice, reply.advice).multiple_clients = True
+
+
+def _has_eventsource(session: Session) -> bool:
+    """Say whether a stream is open beside the connects.
+
+    Faye sends its first connect while it opens that, and so by the name of what it has used before.
+    """
+    return session.stream is not None and session.stream.connection_type in _HEARTBEATS

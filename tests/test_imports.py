@@ -150,8 +150,9 @@ def test_any_other_import_is_let_through(name: str, source: str) -> None:
 
 def test_the_public_names() -> None:
     assert bayeux.__all__ == [
-        "BayeuxError", "BayeuxService", "Hub", "Link", "ListenOnly", "Policy", "Session", "Settings",
-        "SettingsError", "__version__"]
+        "BayeuxError", "BayeuxService", "Call", "Extension", "Hub", "Link", "ListenOnly", "Policy", "Session",
+        "Settings", "SettingsError", "__version__",
+    ]
 
 
 def test_the_public_names_are_there() -> None:
