@@ -158,7 +158,7 @@ class Exchange:
 
     def _last_words(self, reply: Reply) -> list[bytes]:
         """Give the reply to a connect the advice that the end of its session calls for."""
-        if self._released is Release.SHUTDOWN:
+        if self.session is not None and self.session.removed_by is Release.SHUTDOWN:
             reply.successful = False
             reply.error = str(self._sessions.failed(TooBusy()))
             reply.advice = Advice("handshake", self._sessions.spread())

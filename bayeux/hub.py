@@ -322,7 +322,7 @@ class Hub:
         if session is None or not session.alive:
             raise UnknownClient(call.message.client_id)
         exchange.session = session
-        if isinstance(exchange.link, Stream):
+        if isinstance(exchange.link, Stream) and not exchange.is_lost:
             self.sessions.bind(session, exchange.link)
         return session
 

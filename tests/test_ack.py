@@ -238,6 +238,8 @@ class TestAckQueue:
         assert not queue.urgent
         fill(queue, 2)
         assert send(queue) == (2, [2])
+        queue.acknowledge(1)
+        assert data(queue.events) == [2]
 
 
 class AckQueueMachine(RuleBasedStateMachine):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from bayeux import Session
+from bayeux.extensions import Extension
 from bayeux.extensions.activity import Inactivity
 from bayeux.session import Release
 from tests.client import Carrier, Client, World
@@ -230,9 +232,38 @@ def test_session_with_a_time_of_its_own(extensions: tuple[str, ...], limit: floa
 def test_other_extensions_of_a_session_stay() -> None:
     """XV-3."""
     world = watching()
+    other = Extension()
+
+    class Setting:
+        def session_added(self, session: Session) -> None:
+            session.extensions += (other,)
+
+        def session_removed(self, session: Session, reason: str) -> None:
+            pass
+
+    world.hub.add_listener(Setting())
+    assert world.client().session.extensions[0] is other
+
+
+def test_session_that_is_excepted() -> None:
+    """XV-3: what an application has taken off does not come back."""
+    world = watching()
     client = world.client()
-    before = client.session.extensions
-    client.session.extensions += (Inactivity(10, world.clock.seconds),)
-    assert client.session.extensions[0] is before[0]
-    world.clock.advance(11)
+    client.session.extensions = ()
+    client.publish("/a", 1)
+    world.clock.advance(500)
+    assert not is_ended(client, poll(client))
+
+
+def test_answer_that_takes_long() -> None:
+    """X-6: only a reply to a connect can say that the session is ended."""
+    world = watching()
+    client = world.client()
+    answer: Deferred[object] = Deferred()
+    world.hub.service("/service/slow", lambda session, data: answer)
+    carrier = client.send(client.message("/service/slow", data=1))
+    world.clock.advance(101)
+    answer.callback(None)
+    assert carrier.messages == [{"channel": "/service/slow", "successful": True}]
+    assert client.session.alive
     assert is_ended(client, poll(client))

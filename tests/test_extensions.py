@@ -706,6 +706,24 @@ class TestWaitingOnTheWayOut:
         assert world.hub.sessions.is_idle()
 
 
+    @pytest.mark.parametrize("held", [True, False])
+    def test_server_that_stops_meanwhile(self, held: bool) -> None:
+        """Q-10: the client is told to come back, whether its connect was still held or not."""
+        world, client, done = self.start()
+        if held:
+            carrier = client.connect()
+            world.hub.publish("/a", 1)
+            world.turn()
+        else:
+            carrier = client.connect(advice={"timeout": 0})
+        world.hub.close()
+        done.callback(None)
+        assert carrier.messages is not None
+        [reply] = carrier.messages
+        assert reply["error"] == "503::Server too busy"
+        assert reply["advice"]["reconnect"] == "handshake"
+
+
 class TestDelivering:
     """What a session gets of an event."""
 

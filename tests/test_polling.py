@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bayeux.errors import BayeuxError
+from bayeux.extensions import Extension
 from bayeux.hub import Hub
 from bayeux.policy import Policy
 from bayeux.settings import Settings
@@ -1484,3 +1485,53 @@ def test_a_stop_answers_held_connects_and_closes_their_connections(server, clien
     assert held.message["advice"]["reconnect"] == "handshake"
     assert 0 <= held.message["advice"]["interval"] <= 5_000
     assert held.reply.close is True
+
+
+# -- a connect that an extension thinks about -------------------------------------------------------
+
+
+class Thoughtful(Extension):
+    """Lets connects wait."""
+
+    def __init__(self):
+        self.verdicts = []
+
+    def incoming(self, call):
+        if call.message.channel != "/meta/connect":
+            return None
+        self.verdicts.append(Deferred())
+        return self.verdicts[-1]
+
+
+@pytest.fixture
+def thinking():
+    """A server with a slow extension, and a client of it that is past its first connect."""
+    server = Server()
+    client = server.client()
+    server.slow = Thoughtful()
+    server.hub.add_extension(server.slow)
+    return server, client
+
+
+def test_a_connect_is_held_when_an_extension_has_let_it_in(thinking):
+    """K-7: it may be some time before it is known whether it is to be held."""
+    server, client = thinking
+    server.post(subscribe(client))
+    call = server.post(connect(client))
+    server.slow.verdicts[0].callback(None)
+    assert not call.answered
+    server.hub.publish("/news", "hi")
+    server.clock.advance(0)
+    assert [message["channel"] for message in call.messages] == ["/news", "/meta/connect"]
+
+
+def test_a_connect_lost_while_an_extension_thinks_is_not_held_afterwards(thinking):
+    """N-1: the session waits for its client, and then expires."""
+    server, client = thinking
+    call = server.post(connect(client))
+    call.lost()
+    server.slow.verdicts[0].callback(None)
+    assert server.hub.sessions.held == 0
+    server.clock.advance(12)
+    assert len(server.hub.sessions) == 0
+    assert not call.answered

@@ -90,7 +90,8 @@ class Ack(Extension):
 
     def outgoing(self, reply: Reply, call: Call) -> None:
         """Agree at the handshake (XA-1)."""
-        if (reply.channel == META_HANDSHAKE and reply.successful and call.session is not None
-                and call.message.extensions().get("ack") is True):
+        if reply.channel == META_HANDSHAKE and call.session is not None and (
+            call.message.extensions().get("ack") is True
+        ):
             call.session.queue = AckQueue(call.session.queue)
             reply.extend("ack", True)

@@ -24,7 +24,7 @@ class Timesync(Extension):
     """
 
     def __init__(self, accuracy: float, wall: Callable[[], float] = time.time) -> None:
-        self._accuracy = round(1000 * accuracy)
+        self._accuracy = 1000 * accuracy
         self._wall = wall
 
     def incoming(self, call: Call) -> None:

@@ -180,7 +180,9 @@ class _Answer:
         self._exchange.make_way()
 
     def _complete(self, _: None) -> None:
-        if not self._lost:
+        if self._exchange.parked:
+            self._exchange.wait(self)
+        elif not self._lost:
             self.reply.callback(self._write())
 
     def released(self, exchange: Exchange, why: Release) -> None:
