@@ -147,7 +147,7 @@ class Exchange:
         if self._sessions.connect_only(session):  # D-7; a client believes no number in a failure (XA-3)
             return self.connect is not None and self.connect.successful and self._is_newest(session)
         if session.stream is not None:  # which may carry replies too; if not, they come without events (F-6)
-            return session.stream is self.link
+            return session.stream is self.link and not session.stream.congested
         if self.connect is None:
             return not self.link.serial  # D-6
         return self._is_newest(session)

@@ -85,6 +85,8 @@ class Stream(Link):
     """A link that can be written to at any time, as a socket can; it carries one session at most (W-5)."""
 
     session: Session | None = None
+    congested: bool = False
+    """Whether its peer has to take something before it is sent more (G-16)."""
 
     def push(self) -> None:
         """Write the events that the session has queued, as far as the peer keeps up with them (W-10)."""

@@ -76,6 +76,8 @@ class ServerEnd(_AbortingMixin, FileDescriptor):
         """What the peer has sent, and the server not read."""
         self.finished = False
         """Whether the peer has closed."""
+        self.ended = False
+        """Whether the server has said that it will send nothing more."""
         self.most_buffered = 0
 
     @property
@@ -103,6 +105,9 @@ class ServerEnd(_AbortingMixin, FileDescriptor):
         else:
             self.connectionLost(Failure(ConnectionDone()))
         return True
+
+    def _closeWriteConnection(self) -> None:
+        self.ended = True
 
     def connectionLost(self, reason: Failure) -> None:
         protocol, self.protocol = self.protocol, None
@@ -196,6 +201,13 @@ class Net:
         self.advance(2 * self.bayeux.settings.shutdown_timeout)
         assert done
 
+    def lose(self) -> None:
+        """Lose every connection."""
+        for end in self.ends:
+            end.finished = True
+            end.startReading()
+        self.pump()
+
     def session(self, client: str) -> Any:
         return self.hub.sessions.get(client)
 
@@ -268,7 +280,7 @@ def parse_head(data: bytes) -> tuple[Response, bytes]:
     head, blank, rest = data.partition(b"\r\n\r\n")
     assert blank, data
     status, *lines = head.decode("latin-1").split("\r\n")
-    assert status.startswith("HTTP/1.1 "), status
+    assert status.startswith(("HTTP/1.1 ", "HTTP/1.0 ")), status
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(": ")
@@ -326,8 +338,7 @@ def post(*messages: Any, **headers: str | None) -> bytes:
 
 def script(*messages: Any, **headers: str | None) -> bytes:
     """Return the bytes of a request by callback-polling."""
-    fields = "&".join("message=" + quote(json.dumps(message)) for message in messages)
-    return request(path=f"/bayeux?jsonp=cb&{fields}", **headers)
+    return request(path=f"/bayeux?jsonp=cb&message={quote(json.dumps(messages))}", **headers)
 
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -426,10 +437,15 @@ class WebSocketClient:
         self.wire.send(envelope(*messages))
 
     def envelopes(self) -> list[list[Any]]:
-        """Return the envelopes that have come since; nothing else may have."""
-        frames = self.frames()
-        assert all(opcode == TEXT for opcode, _ in frames), frames
-        return [json.loads(payload) for _, payload in frames]
+        """Return the envelopes that have come since; pings are answered, nothing else may have come."""
+        found = []
+        for opcode, payload in self.frames():
+            if opcode == PING:
+                self.wire.send(frame(payload, PONG))
+            else:
+                assert opcode == TEXT, (opcode, payload)
+                found.append(json.loads(payload))
+        return found
 
     def messages(self) -> list[Any]:
         return [message for envelope in self.envelopes() for message in envelope]

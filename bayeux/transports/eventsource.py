@@ -60,6 +60,7 @@ class EventSource(Connection):
         session, self._opener = self._opener, None
         if session is not None and session.alive:
             self._streams.hub.sessions.bind(session, self)
+            self.wait(self.patience)
 
     def dataReceived(self, data: bytes) -> None:
         """Ignore what comes: there is nothing to be said on this connection."""
@@ -88,7 +89,7 @@ class EventSource(Connection):
         """Close."""
         if not self.closing:
             self.end()
-            self.transport.loseConnection()
+            self.lose()
 
     def going_away(self) -> None:
         """Close, because the server stops."""

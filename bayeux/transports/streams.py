@@ -10,7 +10,7 @@ from sys import intern
 from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
+from twisted.internet.interfaces import IProtocol, IPushProducer, ISSLTransport, ITransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -29,7 +29,7 @@ class Streams:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.settings = hub.settings
-        self.deadlines: Deadlines[Connection] = Deadlines(hub.sessions.clock, Connection.due)
+        self.deadlines: Deadlines[Connection] = Deadlines(hub.sessions.clock, _due)
         self._open: set[Connection] = set()
         self._emptied: Deferred[None] | None = None
 
@@ -60,6 +60,8 @@ class Streams:
         """Take note of one that is gone."""
         self._open.discard(connection)
         self.deadlines.forget(connection)
+        if not self._open:
+            self.deadlines.stop()  # or its timer would outlive them
         if self._emptied is not None and not self._open:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
@@ -70,8 +72,10 @@ class Transport(Protocol):
 
     def write(self, data: bytes) -> None: ...
     def loseConnection(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
     def abortConnection(self) -> None: ...
     def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
     def pauseProducing(self) -> None: ...
     def resumeProducing(self) -> None: ...
 
@@ -102,7 +106,7 @@ class Connection(Stream):
     To keep an idle client cheap it is all of this in one object.
     """
 
-    __slots__ = ("_streams", "alarm", "closing", "congested", "deadline", "transport")
+    __slots__ = ("_streams", "alarm", "closing", "deadline", "transport")
 
     def __init__(self, streams: Streams, connection_type: str, request: HTTPRequest,
                  browser_id: str | None) -> None:
@@ -110,8 +114,6 @@ class Connection(Stream):
         self._streams = streams
         self.deadline: float | None = None
         self.alarm: float | None = None
-        self.congested = False
-        """Whether the peer has to take something before it is sent more."""
         self.closing = False
         """Whether it has parted from its session for good, and is only to be closed properly."""
 
@@ -122,6 +124,7 @@ class Connection(Stream):
         self.transport = cast(Transport, transport)
         self._streams.add(self)
         self.transport.registerProducer(self, True)
+        self.transport.resumeProducing()  # HTTP may have stopped it, and TLS would not tell us to go on
         self.wait(self._streams.settings.unbound_timeout)
         self.connectionMade()
 
@@ -139,9 +142,10 @@ class Connection(Stream):
 
     def pauseProducing(self) -> None:
         """Stop, as the transport wants: the peer does not keep up."""
+        if self.congested or self.closing:
+            return  # Twisted says so with every write; and the last thing to be read is the peer's farewell
         self.congested = True
-        if not self.closing:
-            self.wait(self._streams.settings.write_timeout)
+        self.wait(self._streams.settings.write_timeout)
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -149,7 +153,7 @@ class Connection(Stream):
         self.congested = False
         if self.closing:
             return
-        self.wait(self.patience)
+        self.wait(self._streams.settings.unbound_timeout if self.session is None else self.patience)
         self.read_on()
         if self.session is not None:
             self._streams.hub.sessions.dispatch(self.session)
@@ -223,6 +227,24 @@ class Connection(Stream):
         self._streams.hub.sessions.unbind(self)
         self.wait(_CLOSING_TIME)
 
+    def lose(self) -> None:
+        """Close the connection when all is written."""
+        self.transport.unregisterProducer()  # for which TLS would wait, and TCP too if it has stopped us
+        self.transport.loseConnection()
+
+    def end_writing(self) -> None:
+        """Let the peer know that nothing more comes, and hear it out: it might not see why otherwise."""
+        self.transport.unregisterProducer()
+        if ISSLTransport.providedBy(self.transport):
+            self.transport.loseConnection()  # which here is no more than that
+        else:
+            self.transport.loseWriteConnection()
+
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection; it takes no event any more (D-13)."""
+        self.end()
         self.transport.abortConnection()
+
+
+def _due(connection: Connection) -> None:
+    connection.due()

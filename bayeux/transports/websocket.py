@@ -7,6 +7,7 @@ from collections import deque
 from typing import cast
 
 from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
 from websockets.datastructures import Headers as WebSocketHeaders
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
@@ -27,8 +28,11 @@ _HANDSHAKE = ("connection", "upgrade", "sec-websocket-key", "sec-websocket-versi
               "sec-websocket-extensions", "sec-websocket-protocol")
 _VERSION = "13"
 _PING = b"\x89\x00"
+_PONG = b"\x8a"
 _MAX_UNANSWERED_PINGS = 2
 _MAX_SPARE_READERS = 64
+_PIECE = 4096
+"""Bytes that are inflated at once: a thousand may become a whole message of the greatest size."""
 _LOGGER = logging.getLogger("bayeux.websocket")
 _LOGGER.disabled = True  # what its peer does wrong is counted, not logged
 
@@ -51,24 +55,26 @@ class WebSockets:
         """
         if request.header("sec-websocket-version") != _VERSION:
             return 426
-        reader = ServerProtocol(extensions=self._extensions, subprotocols=self._protocols,
-                                max_size=self.settings.websocket_max_message, logger=_LOGGER)
+        negotiator = ServerProtocol(extensions=self._extensions, subprotocols=self._protocols, logger=_LOGGER)
         headers = WebSocketHeaders((name, value) for name in _HANDSHAKE if (value := request.header(name)))
-        response = reader.accept(Request("/", headers))
+        response = negotiator.accept(Request("/", headers))
         if response.status_code != 101:
             return 400
         del response.headers["Date"]
-        reader.send_response(response)
-        reader.data_to_send()
         fields = tuple((name.encode("latin-1"), value.encode("latin-1"))
                        for name, value in response.headers.raw_items())
-        link = WebSocket(self, request, browser_id, reader if reader.extensions else None)
+        compressor = None
+        if negotiator.extensions:
+            compressor = self._reader()
+            compressor.extensions = negotiator.extensions
+        link = WebSocket(self, request, browser_id, compressor)
         return Takeover(HTTPReply(101, fields), cast(IProtocol, link))
 
     def borrow(self) -> Reader:
         """Return a reader that is between two messages; an idle connection has none."""
-        if self._spare:
-            return self._spare.pop()
+        return self._spare.pop() if self._spare else self._reader()
+
+    def _reader(self) -> Reader:
         return Reader(SERVER, state=OPEN, max_size=self.settings.websocket_max_message, logger=_LOGGER)
 
     def give_back(self, reader: Reader) -> None:
@@ -80,7 +86,8 @@ class WebSockets:
 class WebSocket(Connection):
     """The link of a client by WebSocket: text messages in, text messages out (W-2)."""
 
-    __slots__ = ("_compressor", "_exchange", "_inbox", "_partial", "_pings", "_reader", "_sockets")
+    __slots__ = ("_compressor", "_exchange", "_inbox", "_partial", "_pings", "_reader", "_sockets", "_unread",
+                 "_waste")
 
     def __init__(self, sockets: WebSockets, request: HTTPRequest, browser_id: str | None,
                  compressor: Reader | None) -> None:
@@ -90,46 +97,66 @@ class WebSocket(Connection):
         """What inflates and deflates for this connection alone, if that was agreed upon."""
         self._reader = compressor
         """What has read a part of a message."""
+        self._waste = 0
+        """How many bytes that has read beyond complete frames."""
         self._partial: bytearray | None = None
         """The fragments of a message that is not complete."""
         self._exchange: Exchange | None = None
         """The one in which the application has to be waited for; whatever comes after it waits (W-21)."""
         self._inbox: deque[bytes] | None = None
+        self._unread = b""
+        """What has come and is not inflated yet."""
         self._pings = 0
         """How many were sent since the peer was last heard of."""
 
     # -- reading --------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames; control frames are answered by the reader."""
+        """Read what has come; of what is compressed only a little at a time, as it may become much."""
         self._pings = 0
+        if self._compressor is None:
+            self._read(data)
+        else:
+            self._unread += data
+            self._inflate()
+
+    def _inflate(self) -> None:
+        while self._unread and self._inbox is None:
+            piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+            self._read(piece)
+
+    def _read(self, data: bytes) -> None:
+        """Read frames; the reader itself answers what ends the connection."""
         reader = self._reader or self._sockets.borrow()
         reader.receive_data(data)
-        size = 0
+        self._waste += len(data)
         for frame in cast("list[Frame]", reader.events_received()):
-            size += _size(frame)
+            self._waste -= _size(frame)
             self._take(frame)
         for answer in reader.data_to_send():
-            if answer and not self.closing:
-                self.transport.write(answer)
-            elif not answer:
+            if not answer:
                 self._ended(reader)
-        whole = size == len(data) and reader.current_size is None and reader.state is OPEN
-        if whole and self._reader is None:
+            elif not self.closing and not answer.startswith(_PONG):  # those are sent, in their order
+                self.transport.write(answer)
+        whole = not self._waste and reader.current_size is None and reader.state is OPEN
+        if whole and self._compressor is None:
+            self._reader = None
             self._sockets.give_back(reader)
         else:
             self._reader = reader
 
     def _take(self, frame: Frame) -> None:
-        if self.closing or frame.opcode in (Opcode.PING, Opcode.PONG, Opcode.CLOSE):
+        if self.closing:
             return
-        if frame.opcode is Opcode.BINARY:
+        if frame.opcode is Opcode.PING:
+            self.transport.write(_frame(Opcode.PONG, bytes(frame.data)))
+        elif frame.opcode is Opcode.BINARY:
             self._fail(1003, "text messages only")
         elif frame.opcode is Opcode.TEXT and frame.fin:
             self._message(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:
             self._partial = bytearray(frame.data)
-        elif self._partial is not None:
+        elif frame.opcode is Opcode.CONT and self._partial is not None:
             self._partial += frame.data
             if frame.fin:
                 whole, self._partial = bytes(self._partial), None
@@ -138,11 +165,13 @@ class WebSocket(Connection):
     def _ended(self, reader: Reader) -> None:
         """Close, as the reader has read or written a close frame."""
         if reader.close_rcvd is None and reader.close_sent is not None:  # the peer has broken the rules
-            self._sockets.streams.hub.metrics.closed[reader.close_sent.code] += 1
-            self._linger()
+            if not self.closing:
+                self._streams.hub.metrics.closed[reader.close_sent.code] += 1
+                self._linger()
+            self.end_writing()  # it may believe that it has not
         else:
             self.end()
-            self.transport.loseConnection()
+            self.lose()
 
     def _message(self, text: bytes) -> None:
         """Handle an envelope, when all before it have been."""
@@ -163,7 +192,7 @@ class WebSocket(Connection):
         if not messages:  # Faye's old clients keep the connection alive by that (M-4)
             return
         exchange = self._streams.hub.receive(messages, self)
-        if exchange.pending is None:
+        if exchange.pending is None or exchange.pending.called:
             self._answer(exchange)
         else:
             self._exchange = exchange
@@ -179,6 +208,7 @@ class WebSocket(Connection):
             self._message(self._inbox.popleft())
         if self._inbox is not None and not self._inbox:
             self._inbox = None
+            self._inflate()
             self.read_on()
 
     def read_on(self) -> None:
@@ -194,7 +224,9 @@ class WebSocket(Connection):
 
     def released(self, exchange: Exchange, why: Release) -> None:
         """Answer the connect that was held, unless there is a newer one."""
-        if why is not Release.SUPERSEDED and why is not Release.LOST:  # K-12d
+        if self.closing:  # meanwhile, as an extension has thought about the reply
+            exchange.lost()
+        elif why is not Release.SUPERSEDED and why is not Release.LOST:  # K-12d
             self._send(join(exchange.drain()))
 
     def end(self) -> None:
@@ -203,6 +235,12 @@ class WebSocket(Connection):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End, and keep nothing of what was read: the list of deadlines may know this object for a while."""
+        super().connectionLost(reason)
+        self._reader = self._compressor = self._partial = self._inbox = None
+        self._unread = b""
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -239,8 +277,15 @@ class WebSocket(Connection):
             self._streams.hub.metrics.unanswered_pings += 1
             self.abort()
         else:
-            self._pings += 1
+            self._pings += self._inbox is None  # else nothing is read, and no answer seen
             self.transport.write(_PING)
+
+    def due(self) -> None:
+        """Be patient with a peer whose first message the application still thinks about."""
+        if self.session is None and self._exchange is not None and not self.congested:
+            self.wait(self._streams.settings.unbound_timeout)
+        else:
+            super().due()
 
     # -- closing --------------------------------------------------------------------------------
 
@@ -265,7 +310,7 @@ class WebSocket(Connection):
         if not self.closing:
             self.end()
             self._inbox = None
-            self.read_on()
+            self.transport.resumeProducing()
 
 
 def _text_frame(text: bytes) -> bytes:

@@ -42,11 +42,13 @@ class BayeuxResource(Resource):
             return self._script.render(request)
         body = request.content.read() if request.content is not None else b""
         answer = self.endpoint.answer(http_request(request, body))
+        if request.postpath and b"text/event-stream" in (request.getHeader(b"accept") or b""):
+            request.uri = request.path.rpartition(b"/")[0] + b"/-"  # no clientId in access logs (F-9)
         if isinstance(answer, HTTPReply):
             write(request, answer)
         elif not isinstance(answer, Takeover):
             _wait(request, answer)
-        elif isinstance(request.channel, HTTPChannel) and request.clientproto == b"HTTP/1.1":
+        elif _can_give_away(request, answer):
             _give_away(request, answer)
         else:
             write(request, self.endpoint.refuse_takeover())
@@ -94,6 +96,12 @@ def write(request: Request, reply: HTTPReply) -> None:
 
 
 _PHRASES = {101: b"Switching Protocols", 200: b"OK"}
+
+
+def _can_give_away(request: Request, takeover: Takeover) -> bool:
+    """Say whether a connection carries this request alone; a stream goes by HTTP/1.0 too, as from nginx."""
+    return isinstance(request.channel, HTTPChannel) and (
+        takeover.reply.status == 200 or request.clientproto == b"HTTP/1.1")
 
 
 def _give_away(request: Request, takeover: Takeover) -> None:

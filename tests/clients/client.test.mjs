@@ -1536,7 +1536,8 @@ describe("a socket", () => {
   });
 
   it("is not opened if the server does not offer it", async (t) => {
-    const { server, Sockets, client } = await startSocket(t, { moved: false, before: (server) => (server.offers = ["long-polling"]) });
+    const before = (server) => (server.offers = ["long-polling"]);
+    const { server, Sockets, client } = await startSocket(t, { moved: false, before });
     const mine = fakeWebSocket(server);
     const other = init(server.url, { WebSocket: mine });
     t.after(() => other.disconnect());
@@ -1545,6 +1546,14 @@ describe("a socket", () => {
     assert.deepEqual(server.all("/meta/handshake")[1].supportedConnectionTypes, ["websocket", "long-polling"]);
     assert.equal(client.state, "connected");
     assert.equal(mine.all.length + Sockets.all.length, 0);
+  });
+
+  it("offered alone, by a server that was asked by polling, is a network failure", async (t) => {
+    const before = (server) => (server.offers = ["websocket"]);
+    const { server, client, Sockets } = await startSocket(t, { before, online: false, moved: false });
+    await server.saw("/meta/handshake", 3);
+    assert.equal(client.state, "connecting");
+    assert.equal(Sockets.all.length, 0);
   });
 
   it("is neither named nor opened if the user does not want it", async (t) => {
@@ -1620,7 +1629,8 @@ describe("a socket", () => {
       let made = 0;
       let Real;
       const WebSocket = new Proxy(class {}, { construct: (_, [url]) => (made++ ? new Real(url) : outcome(Real, url)) });
-      const { server, client, Sockets } = await startSocket(t, { moved: false, WebSocket, before: (_, Sockets) => (Real = Sockets) });
+      const before = (_, Sockets) => (Real = Sockets);
+      const { server, client, Sockets } = await startSocket(t, { moved: false, WebSocket, before });
       await until(() => made === 1);
       await quiet();
       assert.equal(client.state, "connected");
@@ -1798,6 +1808,18 @@ describe("a socket", () => {
     assert.deepEqual({ connectionType, advice }, { connectionType: "long-polling", advice: { timeout: 0 } });
   });
 
+  it("that cannot even send is given up", async (t) => {
+    const { server, client, Sockets } = await startSocket(t);
+    Sockets.opens = false;
+    Sockets.last.send = () => {
+      throw new Error("InvalidStateError");
+    };
+    await assert.rejects(client.publish("/a", 1), is({ code: "network", text: "InvalidStateError" }));
+    await client.publish("/a", 2);
+    await server.saw("/meta/connect", 6);
+    assert.deepEqual(published(server, "/a"), [2]);
+  });
+
   it("that is closing is not used any more", async (t) => {
     const { server, client, Sockets } = await startSocket(t);
     Sockets.last.readyState = 2;
@@ -1817,11 +1839,25 @@ describe("a socket", () => {
     await clock.advance(1);
     assert.equal(Sockets.last.readyState, 2);
     assert.deepEqual(server.held.map(({ carrier }) => carrier), ["long-polling"]);
+    assert.deepEqual(server.all("/meta/connect").slice(-2).map(({ advice }) => advice), [{ timeout: 0 }, undefined]);
     assert.equal(lost, 1);
     assert.deepEqual(names(states), ["connected"]);
   });
 
-  it("whose held connect gets no answer is given up 5 s after it should have, while there is a session (Q-3)", async (t) => {
+  it("on which the session is refused from the start, as for another cookie (B-2), costs no session", async (t) => {
+    const { server, clock, states, Sockets } = await startSocketOnClock(t, { moved: false });
+    const refusal = { successful: false, error: "402::Unknown client ID", advice: { reconnect: "handshake", interval: 0 } };
+    server.on("/meta/connect", ({ connectionType }) => (connectionType === "websocket" ? refusal : undefined));
+    await clock.advance(500);
+    assert.equal(Sockets.last.sent.length, 1);
+    assert.equal(Sockets.last.readyState, 2);
+    assert.deepEqual(server.held.map(({ carrier }) => carrier), ["long-polling"]);
+    assert.deepEqual(clock.delays.sort(), [1_000, 40_000]);
+    assert.equal(server.all("/meta/handshake").length, 1);
+    assert.deepEqual(names(states), ["connected"]);
+  });
+
+  it("whose held connect gets no answer is given up 5 s after it should have: there still is a session (Q-3)", async (t) => {
     const { server, clock, Sockets } = await startSocketOnClock(t);
     await clock.advance(34_999);
     assert.equal(Sockets.last.readyState, 1);
@@ -1932,7 +1968,7 @@ describe("a socket", () => {
       assert.equal(Sockets.all.length, length);
     });
 
-  it("is left without loss if there are no acknowledgements: the connect left behind may still bring events", async (t) => {
+  it("without acknowledgements loses nothing either: the connect left behind may still bring events", async (t) => {
     const { server, client, Sockets } = await startSocket(t, { moved: false, before: swallowed });
     const heard = [];
     await client.subscribe("/a", (data) => heard.push(data)).ready;
@@ -2017,6 +2053,16 @@ describe("a socket as the only transport", () => {
     assert.equal(client.state, "connecting");
   });
 
+  it("is not opened for a handshake that nobody waits for any more", async (t) => {
+    let finish;
+    const ext = () => new Promise((resolve) => (finish = resolve));
+    const { client, Sockets } = await startSocket(t, { ...only, ext, online: false, moved: false });
+    await client.disconnect();
+    finish({});
+    await quiet();
+    assert.equal(Sockets.all.length, 0);
+  });
+
   it("disconnected while it opens leaves no timer behind", async (t) => {
     const { client, clock, Sockets } = await startOnClock(t, {
       ...only,
@@ -2075,8 +2121,7 @@ describe("acknowledgements", () => {
     assert.deepEqual(connects(server).slice(2), Array(9).fill({ ack: 5 }));
   });
 
-  it("start again with the session, also if an answer for the last one comes late", async (t) => {
-    let late;
+  it("start again with the session", async (t) => {
     const { server } = await start(t, { before: acked });
     server.publish({ channel: "/a", data: 1 });
     await server.saw("/meta/connect", 3);
@@ -2084,6 +2129,24 @@ describe("acknowledgements", () => {
     await server.release({ successful: false, error: "402::x", advice: { reconnect: "handshake", interval: 0 } });
     await server.saw("/meta/connect", 5);
     assert.deepEqual(connects(server).slice(3), [{ ack: 0 }, { ack: 1 }]);
+  });
+
+  it("of the session before are not taken, if they come late", async (t) => {
+    const target = new EventTarget();
+    globalThis.addEventListener = target.addEventListener.bind(target);
+    t.after(() => delete globalThis.addEventListener);
+    const { server } = await start(t, { before: acked, fetch: (url, { signal, ...init }) => fetch(url, init) });
+    server.publish({ channel: "/a", data: 1 });
+    await server.saw("/meta/connect", 3);
+    await server.holds();
+    server.on("/meta/handshake", () => ({ advice: { reconnect: "retry", interval: 100 } }));
+    target.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+    target.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await server.saw("/meta/handshake", 2);
+    await quiet();
+    await server.release({});
+    await server.saw("/meta/connect", 4);
+    assert.deepEqual(connects(server).slice(2), [{ ack: 2 }, { ack: 0 }]);
   });
 
   it("a callback that throws has had its event", async (t) => {
@@ -2181,7 +2244,8 @@ describe("acknowledgements", () => {
   });
 
   it("on the way to a socket the held connect is aborted, as its events would come again", async (t) => {
-    const { server, client, Sockets } = await startSocket(t, { moved: false, before: (...world) => acked(...world) && swallowed(...world) });
+    const before = (...world) => acked(...world) && swallowed(...world);
+    const { server, client, Sockets } = await startSocket(t, { moved: false, before });
     const heard = [];
     await client.subscribe("/a", (data) => heard.push(data)).ready;
     await until(() => Sockets.last);
@@ -2213,7 +2277,8 @@ describe("acknowledgements", () => {
       both(acked)(server);
       const Sockets = fakeWebSocket(server);
       setRandom(t, 1e-9);
-      const deaf = (url, { signal, ...init }) => server.fetch(url, { ...init, signal: dice(2) ? signal : new AbortController().signal });
+      const { signal: never } = new AbortController();
+      const deaf = (url, { signal, ...init }) => server.fetch(url, { ...init, signal: dice(2) ? signal : never });
       const client = init("http://test/", { fetch: deaf, WebSocket: Sockets });
       t.after(async () => {
         await client.disconnect();

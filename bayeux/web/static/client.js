@@ -82,7 +82,7 @@ function backoff(limit = 30_000) {
  * - `type` is its name in supportedConnectionTypes; `usable` is whether it exists here, `ready` whether it can be used
  *   without `open()`;
  * - `send(messages, {timeout, signal, keepalive})` resolves with the messages that came in answer, in order, or rejects
- *   with a "network" error;
+ *   with a "network" error; where a request costs nothing while it waits, `signal` need not be heeded;
  * - `close()` fails what is under way; the next `send()` or `open()` starts afresh.
  */
 class LongPolling {
@@ -108,7 +108,6 @@ class LongPolling {
     const timer = setTimeout(abort, Math.min(timeout, MAX_TIMER));
     signal?.addEventListener("abort", abort);
     try {
-      signal?.throwIfAborted();
       const response = await fetch(this.#url, {
         method: "POST",
         headers: { ...headers, "Content-Type": "application/json" },
@@ -160,17 +159,17 @@ class Socket {
   }
 
   open() {
-    return this.#wait([], { timeout: NETWORK_DELAY }, (opened) => {
+    return this.#wait([], NETWORK_DELAY, (opened) => {
       this.#socket ??= this.#make();
       if (this.ready) opened();
       else this.#socket.addEventListener("open", opened);
     });
   }
 
-  async send(messages, options) {
+  async send(messages, { timeout }) {
     while (!this.ready) await this.open(); // otherwise it is sent in this turn, which may be the page's last
     const ids = messages.map(({ id }) => id);
-    return this.#wait(ids, options, () => this.#socket.send(JSON.stringify(messages)));
+    return this.#wait(ids, timeout, () => this.#socket.send(JSON.stringify(messages)));
   }
 
   close(reason = "Closed") {
@@ -204,22 +203,18 @@ class Socket {
     return true;
   }
 
-  async #wait(ids, { timeout, signal }, act) {
+  async #wait(ids, timeout, act) {
     const entry = { left: new Set(ids), replies: [] };
     const timer = setTimeout(() => this.close("No answer in time"), Math.min(timeout, MAX_TIMER));
-    const abort = () => entry.reject(signal.reason);
-    signal?.addEventListener("abort", abort);
     this.#waiting.add(entry);
     try {
-      signal?.throwIfAborted();
       return await new Promise((resolve, reject) => act(Object.assign(entry, { resolve, reject }).resolve));
     } catch (cause) {
       if (cause instanceof BayeuxError) throw cause;
-      if (!signal?.aborted) this.close(cause.message);
+      this.close(cause.message);
       throw network(cause.message, { cause });
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
       this.#waiting.delete(entry);
     }
   }
@@ -458,7 +453,6 @@ export class Client extends EventTarget {
     if (common.at(-1) !== this.#base || typeof reply.clientId !== "string")
       throw network("Not a usable handshake reply");
     this.#upgradable = common.length > 1;
-    this.#carrier = null;
     this.#clientId = reply.clientId;
     this.#proven = false;
     this.#ack = reply.ext?.ack === true ? 0 : null;
@@ -485,10 +479,12 @@ export class Client extends EventTarget {
     asked.catch(() => {}).finally(() => signal.removeEventListener("abort", abort));
     const moved = new Promise((resolve) => (this.#move = resolve));
     const reply = await (better ? asked.catch(() => {}) : Promise.race([asked, moved]));
-    if (!reply) {
+    if (!reply || (better && !known && !reply.successful)) {
       // There is another transport, for the same session. An answer that comes here after all is dropped if its events
-      // come again, and else is welcome. Not waiting for it spares the console of browsers a "409".
+      // come again, and else is welcome. Not waiting for it spares the console of browsers a "409". And who is refused
+      // on a new socket may be so for its cookies, which are not those of fetch(); the polling will learn.
       if (this.#ack !== null) abort();
+      transport.close();
       this.#carrier = null;
       return 0;
     }
@@ -656,6 +652,7 @@ export class Client extends EventTarget {
 
   /** Send one message by itself; its reply, unless the signal says that nobody waits for it any more. */
   async #ask(transport, message, timeout, signal) {
+    signal.throwIfAborted();
     const [reply] = await this.#exchange(transport, [message], { timeout, signal });
     signal.throwIfAborted();
     if (!reply) throw network("No reply");
