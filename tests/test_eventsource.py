@@ -381,6 +381,20 @@ def test_a_stop_ends_every_stream():
     assert stopped
 
 
+def test_a_stop_tells_who_listens_when_to_come_back():
+    """Q-10: it has no connect that is held; and Faye would learn of it by its next one only."""
+    net = Net(shutdown_spread=2.0)
+    stream = Client(net).stream
+    stream.messages()
+    net.bayeux.stopService()
+    (message,) = stream.messages()
+    advice = message.pop("advice")
+    assert message == {"channel": "/meta/connect", "successful": False, "error": "503::Server too busy"}
+    assert advice.pop("reconnect") == "handshake"
+    assert 0 <= advice.pop("interval") <= 2000
+    assert advice == {}
+
+
 def test_a_comment_keeps_an_idle_stream_alive():
     """F-3: every 15 seconds."""
     net = Net(timeout=60.0)

@@ -12,6 +12,7 @@ from twisted.internet.endpoints import (
     connectProtocol,
     serverFromString,
 )
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.ssl import CertificateOptions
 from twisted.web.resource import Resource
@@ -24,6 +25,7 @@ from tests.fakenet import (
     CLOSE,
     HANDSHAKE,
     HTTP,
+    PING,
     TEXT,
     EventSourceClient,
     Net,
@@ -41,7 +43,8 @@ from tests.fakenet import (
     subscribe,
     upgrade,
 )
-from tests.test_resource import Wire, condition
+from tests.test_resource import Wire as PlainWire
+from tests.test_resource import condition
 
 NOTICED = 65_536
 """Bytes that Twisted takes for a connection before it says that they are too many."""
@@ -254,13 +257,39 @@ def test_a_socket_that_is_closed_while_its_peer_does_not_read_is_closed_properly
     socket.wire.stall()
     for _ in range(4):
         net.publish(BIG)
-    net.session(client).disconnect()
-    net.streams._open.copy().pop().close()
+    link_of(net, client).close()
     net.advance(1)
     socket.wire.flow()
     assert socket.frames()[-1] == (CLOSE, b"\x03\xe8no session")
     socket.wire.send(close(1000))
     assert socket.wire.closed
+
+
+def test_a_socket_that_is_read_only_after_it_was_closed_is_not_given_more_time():
+    """G-16: two seconds are two seconds."""
+    net = Net()
+    socket, client = by_websocket(net, "/news")
+    socket.wire.stall()
+    for _ in range(4):
+        net.publish(BIG)
+    link_of(net, client).close()
+    net.advance(1)
+    socket.wire.flow()
+    net.advance(1)
+    assert socket.wire.closed
+
+
+def test_a_peer_that_breaks_the_rules_and_does_not_read_is_told_when_it_does():
+    """RFC 6455, 7.1.7: by a close frame, and that nothing more comes."""
+    net = Net()
+    socket, _ = by_websocket(net, "/news")
+    socket.wire.stall()
+    net.publish(BIG)
+    socket.wire.send(frame(b"*" * 125, PING) * 400 + frame(b"", 3))
+    assert socket.wire.end.buffered > NOTICED
+    socket.wire.flow()
+    assert socket.frames()[-1][0] == CLOSE
+    assert socket.wire.end.ended
 
 
 def test_the_farewell_may_be_the_write_that_is_too_much():
@@ -274,6 +303,18 @@ def test_the_farewell_may_be_the_write_that_is_too_much():
     socket.wire.send(close(1007))
     socket.wire.flow()
     assert socket.frames()[-1][0] == CLOSE
+    assert socket.wire.closed
+
+
+def test_a_socket_that_is_closed_already_is_not_given_more_time():
+    """G-16: TLS may say only then that the peer does not keep up."""
+    net = Net()
+    socket, client = by_websocket(net)
+    link = link_of(net, client)
+    socket.wire.send(frame("nonsense"))
+    link.pauseProducing()
+    assert socket.wire.end in net.reactor.readers
+    net.advance(2)
     assert socket.wire.closed
 
 
@@ -355,6 +396,18 @@ def test_no_timer_is_left_when_the_last_stream_is_gone(opened):
     assert len(net.streams.deadlines) == 0
 
 
+def test_streams_that_are_gone_are_not_looked_at_any_more(opened):
+    """Q-6: although others are open."""
+    net = Net(timeout=300.0)
+    well, _ = opened(net)
+    for _ in range(100):
+        stream, _ = opened(net)
+        stream.wire.lose()
+    net.advance(50)
+    assert len(net.streams.deadlines) == 1
+    assert not well.wire.closed
+
+
 def test_a_stop_waits_for_what_is_written(opened):
     """Q-10: and then for nothing more."""
     net = Net()
@@ -424,6 +477,16 @@ def site(bayeux, request):
     if request.param is Site:
         return Site(root)
     return BayeuxSite(root, bayeux.resource.endpoint.polling, bayeux.settings, reactor)
+
+
+class Wire(PlainWire):
+    """One that knows why it has ended."""
+
+    reason = None
+
+    def connectionLost(self, reason):
+        self.reason = reason
+        super().connectionLost(reason)
 
 
 class Frames:
@@ -534,6 +597,7 @@ async def test_a_close_by_a_real_socket_takes_no_time(carrier, bayeux):
     frames.wire.send(close(1000))
     assert await frames.frame() == (CLOSE, b"\x03\xe8")
     assert await frames.wire.end() == b""
+    assert frames.wire.reason.check(ConnectionDone)
     assert reactor.seconds() - start < 1.5
 
 
@@ -546,8 +610,8 @@ async def test_a_broken_rule_by_a_real_socket_takes_no_time(carrier, bayeux):
     frames.wire.send(frame("[]", opcode=3) + b"x" * 300_000)
     opcode, payload = await frames.frame()
     assert (opcode, payload[:2]) == (CLOSE, b"\x03\xea")
-    if not frames.wire.closed:
-        frames.wire.transport.loseConnection()
+    await frames.wire.end()
+    assert frames.wire.reason.check(ConnectionDone)
     await condition(lambda: len(bayeux.resource.endpoint.streams) == 0)
     assert reactor.seconds() - start < 1.5
 

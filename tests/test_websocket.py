@@ -312,14 +312,14 @@ def test_a_policy_sees_the_headers_of_the_upgrade():
 
     class Curious(Policy):
         def can_handshake(self, message, link):
-            names = "authorization", "x-a", "absent", "sec-websocket-key", "sec-websocket-version"
+            names = "authorization", "x-a", "x-b", "sec-websocket-key", "sec-websocket-version"
             seen.append((link.connection_type, link.address, link.browser_id, *map(link.header, names)))
             return True
 
     net = Net(policy=Curious())
-    WebSocketClient(net, authorization="Bearer \xe9", x_a="1", cookie="BAYEUX_BROWSER=0123456789abcdef"
+    WebSocketClient(net, authorization="Bearer \xe9", x_a="x-b", cookie="BAYEUX_BROWSER=0123456789abcdef"
                     ).ask(HANDSHAKE)
-    assert seen == [("websocket", "192.0.2.7", "0123456789abcdef", "Bearer \xe9", "1", "", "", "")]
+    assert seen == [("websocket", "192.0.2.7", "0123456789abcdef", "Bearer \xe9", "x-b", "", "", "")]
 
 
 def test_the_sessions_of_a_socket_count_for_its_address():
@@ -393,11 +393,18 @@ def test_events_of_any_size_are_framed_as_short_as_possible(size):
     assert socket.messages() == [event("x" * size)]
 
 
-def test_an_event_is_framed_once_for_all():
+def test_an_event_is_framed_once_for_all(monkeypatch):
     """D-5."""
+    from bayeux.transports import websocket
+
+    framed = []
+    original = websocket._text_frame
+    monkeypatch.setattr(websocket, "_text_frame", lambda text: framed.append(text) or original(text))
     net = Net()
     sockets = [start(net, "/news")[0] for _ in range(3)]
+    framed.clear()
     net.publish({"a": 1})
+    assert len(framed) == 1
     texts = [socket.wire.take() for socket in sockets]
     assert texts[0] == texts[1] == texts[2] == b'\x81\x24[{"channel":"/news","data":{"a":1}}]'
 
@@ -621,10 +628,9 @@ def test_an_event_of_the_moment_in_which_the_peer_is_given_up_is_kept():
     net = Net(timeout=300.0, unbound_timeout=25.0)
     socket, client = start(net, "/news")
     socket.send(connect(client))
-    net.advance(74)
-    net.reactor.callLater(1, net.hub.publish, "/news", 1)
-    net.reactor.advance(1)  # only this: the loss itself is told a turn later
-    net.pump()
+    net.advance(40)
+    net.reactor.callLater(35, net.hub.publish, "/news", 1)  # so it is before that, but goes out after it
+    net.advance(35)
     assert socket.wire.closed
     assert len(net.session(client).queue) == 1
 
@@ -673,7 +679,11 @@ def test_a_socket_that_is_unbound_by_a_disconnect_is_closed_after_a_while():
     """X-3, W-18: the client is to close; code 1000."""
     net = Net(unbound_timeout=5.0)
     socket, client = start(net)
-    socket.ask(disconnect(client))
+    socket.send(connect(client))
+    net.advance(12)
+    socket.frames()
+    socket.send(disconnect(client))
+    socket.messages()
     net.advance(4.9)
     assert socket.frames() == []
     net.advance(0.1)
@@ -706,6 +716,19 @@ def test_a_close_of_the_client_is_answered_and_the_session_lives_on():
     assert net.hub.sessions.held == 0
     net.publish(1)
     assert event(1) in WebSocketClient(net).ask(again(client))
+
+
+def test_after_the_answer_to_a_close_nothing_is_written():
+    """RFC 6455, 5.5.1; D-13: while that has not gone out yet, either."""
+    net = Net()
+    socket, client = start(net, "/news")
+    socket.wire.stall()
+    socket.wire.send(close(1000))
+    net.publish(1)
+    assert len(net.session(client).queue) == 1
+    socket.wire.flow()
+    assert socket.frames() == [(CLOSE, b"\x03\xe8")]
+    assert socket.wire.closed
 
 
 def test_messages_before_a_close_in_the_same_read_are_handled():
@@ -750,6 +773,19 @@ def test_nothing_is_handled_after_the_server_has_closed():
     net.publish(1)
     assert [opcode for opcode, _ in socket.frames()] == [CLOSE]
     assert net.hub.metrics.published == 1
+
+
+def test_a_message_that_makes_the_server_stop_is_not_answered_behind_the_close():
+    """RFC 6455, 5.5.1."""
+    net = Net()
+
+    def stop(session, data):
+        net.bayeux.stopService()
+
+    net.hub.service("/service/stop", stop)
+    socket, client = start(net)
+    socket.send(publish(client, channel="/service/stop"))
+    assert [opcode for opcode, _ in socket.frames()] == [CLOSE]
 
 
 def test_a_stop_closes_every_socket_and_waits():
@@ -810,10 +846,9 @@ def ids(messages):
 def test_messages_behind_one_that_is_thought_about_wait_their_turn(slow):
     """W-21: their effects come in their order."""
     socket, client = start(slow, "/news")
-    socket.send(publish(client, channel="/service/slow", id="1"))
-    socket.send(publish(client, 2, id="2"))
-    socket.send(publish(client, channel="/service/slow", id="3"))
-    socket.send(publish(client, 4, id="4"))
+    slowly = {"channel": "/service/slow"}
+    socket.wire.send(envelope(publish(client, id="1", **slowly)) + envelope(publish(client, 2, id="2"))
+                     + envelope(publish(client, id="3", **slowly)) + envelope(publish(client, 4, id="4")))
     assert socket.frames() == []
     assert slow.hub.metrics.published == 0
     slow.answers[0].callback(None)
@@ -833,6 +868,30 @@ def test_a_socket_is_not_read_while_messages_wait(slow):
     slow.answers[0].callback(None)
     replies = socket.messages()
     assert ids(replies)[1:] == [str(number) for number in range(50)]
+
+
+def test_a_socket_is_read_again_only_when_both_sides_keep_up(slow):
+    """W-21, G-16: messages wait, and the peer does not read; whichever ends first is not enough."""
+    for handled_first in True, False:
+        socket, client = start(slow, "/news")
+        socket.wire.stall()
+        socket.wire.send(envelope(publish(client, channel="/service/slow"))
+                         + envelope(publish(client, id="2")))
+        for _ in range(4):
+            slow.publish("x" * 30_000)
+        assert socket.wire.end not in slow.reactor.readers
+        if handled_first:
+            slow.answers[-1].callback(None)
+            slow.pump()
+        else:
+            socket.wire.flow()
+        assert socket.wire.end not in slow.reactor.readers
+        if handled_first:
+            socket.wire.flow()
+        else:
+            slow.answers[-1].callback(None)
+        assert socket.wire.end in slow.reactor.readers
+        assert "2" in ids(socket.messages())
 
 
 def test_a_ping_is_answered_while_an_application_thinks(slow):
@@ -964,6 +1023,29 @@ def test_a_socket_lost_while_an_extension_thinks_about_a_reply_takes_no_event_al
     net.publish(1)
     answer.callback(None)
     assert len(net.session(client).queue) == 1
+    net.advance(12)
+    assert net.session(client) is None
+
+
+def test_a_session_that_moves_while_an_extension_thinks_about_a_reply_expires():
+    """Q-2: unless it connects where it is now."""
+    answer = Deferred()
+
+    class Slow(Extension):
+        def outgoing(self, reply, call):
+            return answer if reply.id == "slow" else None
+
+    net = Net(unbound_timeout=100.0)
+    net.hub.add_extension(Slow())
+    socket, client = start(net, "/news")
+    socket.send(connect(client, id="slow"))
+    net.advance(30)
+    moved = WebSocketClient(net)
+    moved.ask(publish(client, channel="/other"))
+    assert socket.frames()[-1] == (CLOSE, b"\x03\xe8no session")
+    answer.callback(None)
+    net.publish(1)
+    assert moved.messages() == [event(1)]
     net.advance(12)
     assert net.session(client) is None
 
@@ -1128,8 +1210,8 @@ def test_of_many_bombs_only_a_few_wait_while_an_application_thinks():
     client = Deflating(net)
     identity = client.start()
     client.send(publish(identity, channel="/service/slow", id="1"))
-    client.socket.wire.send(many_bombs(client, 60))
-    client.send(publish(identity, id="2"))
+    last = json.dumps([publish(identity, id="2")]).encode()
+    client.socket.wire.send(many_bombs(client, 60) + frame(client.pack(last), reserved=4))
     (link,) = net.streams._open
     assert sum(map(len, link._inbox)) < 6_000_000
     answer.callback(None)
@@ -1197,6 +1279,59 @@ def test_an_idle_socket_keeps_no_reader():
         socket.wire.send(data[:cut], data[cut:])
         assert link._reader is None
     assert len(socket.frames()) == 3 * (len(data) - 1)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100, 150])
+def test_what_sockets_send_at_the_same_time_is_not_mixed_up(piece):
+    """Although they share what reads it."""
+    net = Net()
+    clients = [start(net) for _ in range(3)]
+    streams = [b"".join(envelope(publish(client, id=f"{which}-{number}")) for number in range(5))
+               for which, (_, client) in enumerate(clients)]
+    for place in range(0, max(map(len, streams)), piece):
+        for (socket, _), stream in zip(clients, streams, strict=True):
+            socket.wire.send(stream[place:place + piece])
+    for which, (socket, _) in enumerate(clients):
+        assert ids(socket.messages()) == [f"{which}-{number}" for number in range(5)]
+
+
+def test_what_sockets_send_in_fragments_is_not_mixed_up():
+    """Each fragment comes whole."""
+    net = Net()
+    clients = [start(net) for _ in range(3)]
+    texts = [json.dumps([publish(client, id=str(which))]) for which, (_, client) in enumerate(clients)]
+    for (socket, _), text in zip(clients, texts, strict=True):
+        socket.wire.send(frame(text[:9], fin=False))
+    for which, ((socket, _), text) in enumerate(zip(clients, texts, strict=True)):
+        socket.wire.send(frame(text[9:], 0))
+        assert ids(socket.messages()) == [str(which)]
+    assert all(link._partial is None for link in net.streams._open)
+
+
+def test_what_sockets_compress_is_not_mixed_up():
+    """W-4: each has a context of its own."""
+    net = Net(websocket_compression=True)
+    clients = [Deflating(net) for _ in range(3)]
+    identities = [client.start() for client in clients]
+    plain, other = start(net)
+    for number in range(3):
+        assert ids(plain.ask(publish(other, id=number))) == [number]
+        for client, identity in zip(clients, identities, strict=True):
+            assert ids(client.ask(publish(identity, "again" * 9, id=number))) == [number]
+
+
+def test_readers_are_shared_and_few_are_kept():
+    """Memory: one is enough for all whose messages come whole, and of many not all are kept."""
+    net = Net()
+    spare = net.bayeux.resource.endpoint._websockets._spare
+    clients = [start(net) for _ in range(100)]
+    assert len(spare) == 1
+    for socket, client in clients:
+        socket.wire.send(envelope(publish(client))[:20])
+    for socket, client in clients:
+        socket.wire.send(envelope(publish(client))[20:])
+        assert socket.messages()[0]["successful"]
+    assert len(spare) == 64
 
 
 def test_refused_requests_leave_nothing():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from twisted.internet.interfaces import IProtocol
 
-from bayeux.messages import join
+from bayeux.channels import META_CONNECT
+from bayeux.errors import TooBusy
+from bayeux.messages import Advice, Reply, join
 from bayeux.session import Session
 from bayeux.transports import Headers, HTTPReply, HTTPRequest, Takeover
 from bayeux.transports.streams import Connection, Streams
@@ -67,10 +70,11 @@ class EventSource(Connection):
 
     def write_events(self, session: Session) -> None:
         """Write events as one server-sent event, on one line (F-3)."""
-        events = session.take(self._streams.settings.max_buffer)
-        text = join(event.json for event in events)
+        self._write(event.json for event in session.take(self._streams.settings.max_buffer))
+
+    def _write(self, messages: Iterable[bytes]) -> None:
         # JSON has line ends between tokens only, but there it may come with them.
-        self.transport.write(b"data: %b\r\n\r\n" % text.translate(_LINE_ENDS))
+        self.transport.write(b"data: %b\r\n\r\n" % join(messages).translate(_LINE_ENDS))
 
     @property
     def patience(self) -> float:
@@ -82,7 +86,14 @@ class EventSource(Connection):
         self.transport.write(_COMMENT)
 
     def unbound(self, moved: bool) -> None:
-        """Close: it cannot get another session (F-7, F-8)."""
+        """Close: it cannot get another session (F-7, F-8).
+
+        If that is because the server stops, say when to come back, as there is no connect that could (Q-10).
+        """
+        sessions = self._streams.hub.sessions
+        if sessions.closed and not self.closing:
+            advice = Advice("handshake", sessions.spread())
+            self._write([Reply(META_CONNECT, False, error=str(TooBusy()), advice=advice).encode()])
         self.close()
 
     def close(self) -> None:

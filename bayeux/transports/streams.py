@@ -124,7 +124,6 @@ class Connection(Stream):
         self.transport = cast(Transport, transport)
         self._streams.add(self)
         self.transport.registerProducer(self, True)
-        self.transport.resumeProducing()  # HTTP may have stopped it, and TLS would not tell us to go on
         self.wait(self._streams.settings.unbound_timeout)
         self.connectionMade()
 
@@ -176,7 +175,7 @@ class Connection(Stream):
         """Close, if the session has moved; else the client may want to say something more."""
         if moved:
             self.close()
-        elif not self.closing and not self.congested:
+        else:
             self.wait(self._streams.settings.unbound_timeout)
 
     # -- time -----------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ class WebSocket(Connection):
         if self.closing:
             return
         self._answer(exchange)
-        while self._inbox and self._exchange is None and not self.closing:
+        while self._inbox and self._exchange is None:
             self._message(self._inbox.popleft())
         if self._inbox is not None and not self._inbox:
             self._inbox = None
@@ -232,6 +232,7 @@ class WebSocket(Connection):
     def end(self) -> None:
         """Part from the session, and from what the application still thinks about."""
         super().end()
+        self._inbox = None
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
@@ -239,7 +240,7 @@ class WebSocket(Connection):
     def connectionLost(self, reason: Failure) -> None:
         """End, and keep nothing of what was read: the list of deadlines may know this object for a while."""
         super().connectionLost(reason)
-        self._reader = self._compressor = self._partial = self._inbox = None
+        self._reader = self._compressor = self._partial = None
         self._unread = b""
 
     # -- writing --------------------------------------------------------------------------------
@@ -309,7 +310,6 @@ class WebSocket(Connection):
         """Read on until the peer closes too, or for a while: it might not see the reason otherwise."""
         if not self.closing:
             self.end()
-            self._inbox = None
             self.transport.resumeProducing()
 
 

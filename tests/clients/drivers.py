@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -140,7 +141,7 @@ class Program(Client):
 
 
 class Tab:
-    """A tab of Chromium in which pages of one site stand side by side: each alone would cost a second more."""
+    """A tab of Chromium in which pages of one site stand side by side; a tab for each would be slow."""
 
     def __init__(self, chromium: webdriver.Chrome, site: str) -> None:
         self.chromium = chromium
@@ -153,8 +154,16 @@ class Tab:
         self.frames += 1
         self.chromium.execute_script(
             "document.body.append(Object.assign(document.createElement('iframe'), {src: arguments[0]}))",
-            f"/pages/{name}.html?{urlencode({'url': url, **parameters})}")
-        return Page(self, f"frames[{self.frames - 1}]")
+            self._address(name, url, parameters))
+        return Page(self.chromium, f"frames[{self.frames - 1}]")
+
+    def only_page(self, name: str, url: str, parameters: dict[str, str]) -> "Page":
+        """Open a page that has the tab for itself."""
+        self.chromium.get(self._address(name, url, parameters))
+        return Page(self.chromium, "window")
+
+    def _address(self, name: str, url: str, parameters: dict[str, str]) -> str:
+        return f"{self.site}/pages/{name}.html?{urlencode({'url': url, **parameters})}"
 
     def close(self) -> None:
         """Leave the pages."""
@@ -175,9 +184,8 @@ class Page(Client):
         }
     """
 
-    def __init__(self, tab: Tab, window: str) -> None:
-        self.tab = tab
-        self.chromium = tab.chromium
+    def __init__(self, chromium: webdriver.Chrome, window: str) -> None:
+        self.chromium = chromium
         self.window = window
         self.call_script = self.CALL.replace("WINDOW", window)
         self._await_verbs()
@@ -302,11 +310,27 @@ class Server:
         process.stdout.close()
         assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it has now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+
     def notes(self, since: int = 0) -> "Notes":
         """What has happened since that line of the log."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()[since:]]
         return Notes(*([line for line in lines if key in line] for key in ("method", "message")),
                      [line["ended"] for line in lines if "ended" in line])
+
+    def settle(self) -> None:
+        """Wait until nothing more comes: then all connects are held."""
+        seen = [self.mark()]
+
+        def quiet() -> bool:
+            seen.append(self.mark())
+            return seen[-1] == seen[-2]
+
+        until(quiet, lambda: f"silence, but {seen} lines are in the log", pause=0.15)
 
     def mark(self) -> int:
         """The line that the log has come to."""

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, unmodified, each through the same scenarios (BAYEUX.md 6 to 11, 14 to 16, 19).
+"""Clients that nobody here wrote, unmodified, each through the same scenarios (BAYEUX.md 6 to 19).
 
 ``verbs/`` and ``programs/`` hold how each is driven, ``drivers.py`` what they have in common.  Two of a
 kind take part: what the one sends, the other must understand.  A publish is answered before the next is
@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from drivers import HERE, Client, Notes, Program, Server, Tab, chromium, foreign_pages, until
-from selenium.webdriver import Chrome
+from drivers import HERE, Client, Notes, Program, Server, Tab, foreign_pages, until
 
 JSON, FORM, TEXT_JSON = "application/json", "application/x-www-form-urlencoded", "text/json"
 JSONP, TEXT = "jsonp", "text/plain"
@@ -96,7 +95,7 @@ KINDS = {
     "faye-jsonp-cross-origin": abroad("faye", JSONP, disable="websocket,cross-origin-long-polling"),
     "dojox": page("dojox", FORM, TEXT_JSON),
     "dojox-extensions": page("dojox", FORM, TEXT_JSON, extensions="ack,timesync,timestamp"),
-    "dojox-cross-origin": abroad("dojox", JSONP, connectTimeout="5000"),
+    "dojox-cross-origin": abroad("dojox", JSONP, connectTimeout="2500"),
     "aiocometd": aiocometd(JSON, WEBSOCKET),
     "aiocometd-long-polling": aiocometd(JSON, transports="long-polling"),
     "own": page("own", JSON, WEBSOCKET),
@@ -113,31 +112,25 @@ PAYLOAD = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def foreign_site() -> Iterator[str]:
     with foreign_pages() as origin:
         yield origin
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Chrome]:
-    with chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, foreign_site: str) -> Iterator[Server]:
     assert (HERE / "node_modules").is_dir(), f"run npm ci in {HERE}, or tests/run"
     # It holds a connect longer than any test waits: an event that only a timeout brings comes too late.
-    server = Server(tmp_path_factory.mktemp("clients") / "log", timeout=60.0, shutdown_spread=1.0,
+    server = Server(tmp_path_factory.mktemp("clients") / "log", timeout=60.0, shutdown_spread=0.3,
                     allowed_origins=[foreign_site])
     yield server
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def extended_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("clients") / "log", timeout=60.0, shutdown_spread=1.0,
+    server = Server(tmp_path_factory.mktemp("clients") / "log", timeout=60.0, shutdown_spread=0.3,
                     extensions=["ack", "timestamp", "binary"])  # and timesync, with an odd clock
     yield server
     server.stop()
@@ -259,10 +252,12 @@ def test_each_client_gets_what_it_subscribed_to_and_nothing_else(world: World, r
 
 def check_requests(requests: list[dict[str, Any]], kind: Kind) -> None:
     """The client's requests were of the kinds that they should be, and none was refused."""
-    successes = {WEBSOCKET: 101, "OPTIONS": 204}
+    successes = {WEBSOCKET: {101}, "OPTIONS": {204}}
+    if kind.page == "own" and WEBSOCKET in kind.carriers:
+        successes[JSON] = {200, 409}  # its connect is held when its socket opens beside, and takes over
     for request in requests:
         request["carrier"] = carrier(request)
-        assert request["status"] == successes.get(request["carrier"], 200), request
+        assert request["status"] in successes.get(request["carrier"], {200}), request
     assert {request["carrier"] for request in requests} - {"OPTIONS"} == kind.carriers
     for request in requests:
         if request["carrier"] != JSONP and not (request["carrier"] == WEBSOCKET and kind.program):
@@ -315,7 +310,8 @@ def test_binary_data_arrives_as_it_was_sent(world: World, root: str) -> None:
     alice, bob = world.client(), world.client()
     channel = f"{root}/file"
     alice.subscribe(channel)
-    pieces = ["864fd26fb559f75b", "", *("00ff80" * length for length in (1, 2, 3, 400)), bytes(range(256)).hex()]
+    pieces = ["864fd26fb559f75b", "", *("00ff80" * length for length in (1, 2, 3, 400)),
+              bytes(range(256)).hex()]
     sent = [{"data": piece, "last": number == len(pieces), "meta": {"number": number}}
             for number, piece in enumerate(pieces, 1)]
     for chunk in sent:
@@ -333,10 +329,19 @@ AIOCOMETD = (
 )
 
 
+# Those that come back just as another here does; and faye-eventsource, which learns that its session is gone
+# from its next connect only, once in a timeout (F-5; see test_broken_networks.py).
+ALIKE = {"cometd-node-extensions", "cometd-node-websocket-extensions", "cometd-cross-origin-websocket",
+         "cometd-websocket-extensions", "cometd-jsonp-cross-origin", "faye-eventsource", "faye-long-polling",
+         "faye-cross-origin-long-polling", "own-cross-origin", "dojox-extensions", "aiocometd-long-polling"}
+
+
 def restarts() -> Iterator[Any]:
     for name, kind in KINDS.items():
+        if name in ALIKE:
+            continue
         yield pytest.param(kind, signal.SIGKILL, id=f"{name}-unplugged")
-        marks = [pytest.mark.xfail(run=False, reason=AIOCOMETD)] if name.startswith("aiocometd") else []
+        marks = [pytest.mark.xfail(run=False, reason=AIOCOMETD)] if name == "aiocometd" else []
         yield pytest.param(kind, signal.SIGTERM, id=f"{name}-stopped", marks=marks)
 
 

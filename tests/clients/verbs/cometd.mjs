@@ -9,8 +9,13 @@ const EXTENSIONS = {
 
 const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-export default function verbs(url, { transports, extensions = "" }) {
+export default function verbs(url, { transports, extensions = "", maxNetworkDelay = "10000" }) {
     const client = new CometD();
+    const arrived = [];
+    const received = [];
+    const binary = [];
+    const stamps = [];
+    const wanted = new Map();
     let sync = null;
     for (const name of extensions.split(",").filter(Boolean)) {
         const extension = new EXTENSIONS[name]();
@@ -19,7 +24,13 @@ export default function verbs(url, { transports, extensions = "" }) {
             sync = extension;
         }
         if (name === "reload") {
-            addEventListener("beforeunload", () => client.reload());
+            const kept = JSON.parse(sessionStorage.getItem("kept") ?? '{"received": [], "wanted": []}');
+            received.push(...kept.received);
+            kept.wanted.forEach((channel) => wanted.set(channel, null));
+            addEventListener("beforeunload", () => {
+                client.reload();
+                sessionStorage.setItem("kept", JSON.stringify({ received, wanted: [...wanted.keys()] }));
+            });
         }
     }
     for (const type of client.getTransportTypes()) {
@@ -27,13 +38,10 @@ export default function verbs(url, { transports, extensions = "" }) {
             client.unregisterTransport(type);
         }
     }
-    client.configure({ url, logLevel: "warn", backoffIncrement: 250 });
+    client.configure({
+        url, logLevel: "warn", backoffIncrement: 250, maxNetworkDelay: Number(maxNetworkDelay),
+    });
 
-    const arrived = [];
-    const received = [];
-    const binary = [];
-    const stamps = [];
-    const wanted = new Map();
     let connected = false;
     const subscribe = (channel, callback) => {
         const deliver = (message) => {

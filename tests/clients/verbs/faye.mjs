@@ -46,6 +46,8 @@ export default function verbs(Faye, url, { disable = "" }) {
         publish: (channel, data) => client.publish(channel, data).then(() => null),
         arrived: () => arrived,
         received: () => received,
+        clientId: () => client._dispatcher.clientId,
+        carrier: () => client._dispatcher.connectionType,
         disconnect: () => {
             const done = client.disconnect();
             client = null;
