@@ -170,6 +170,12 @@ def test_a_stream_that_is_refused_has_a_line_without_its_client(logged, headers)
     assert client not in "".join(logged.lines())
 
 
+def test_a_stream_that_names_nobody_is_logged_as_it_came(logged):
+    """F-9."""
+    HTTP(logged).ask(listen("").replace(b"/bayeux/ ", b"/bayeux "))
+    assert "GET /bayeux HTTP/1.1" in logged.lines()[-1]
+
+
 def test_other_requests_are_logged_as_they_came(logged):
     """L-1."""
     HTTP(logged).ask(post(HANDSHAKE).replace(b"/bayeux ", b"/bayeux/handshake "))

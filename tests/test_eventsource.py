@@ -395,6 +395,19 @@ def test_a_stop_tells_who_listens_when_to_come_back():
     assert advice == {}
 
 
+def test_a_stream_that_is_closed_already_is_not_given_more_time():
+    """G-16: because the server stops."""
+    net = Net()
+    client = Client(net, "/news")
+    client.stream.wire.stall()
+    net.publish("x" * 30_000)
+    client.ask(disconnect(client.id))
+    net.advance(1.5)
+    net.bayeux.stopService()
+    net.advance(0.5)
+    assert client.stream.wire.closed
+
+
 def test_a_comment_keeps_an_idle_stream_alive():
     """F-3: every 15 seconds."""
     net = Net(timeout=60.0)

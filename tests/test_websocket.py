@@ -384,7 +384,7 @@ def test_the_replies_to_an_envelope_come_in_one():
     assert [first["id"], second["id"], third["id"]] == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("size", [0, 96, 97, 98, 99, 65_000, 65_506, 65_507, 65_508, 65_509, 200_000])
+@pytest.mark.parametrize("size", [0, 94, 95, 96, 65_000, 65_504, 65_505, 65_506, 200_000])
 def test_events_of_any_size_are_framed_as_short_as_possible(size):
     """RFC 6455, 5.2: the client checks."""
     net = Net()
@@ -675,6 +675,24 @@ def test_a_handshake_that_an_application_thinks_about_may_take_longer():
     assert socket.messages()[0]["successful"]
 
 
+def test_a_peer_that_does_not_read_is_not_spared_for_a_handshake_that_is_thought_about():
+    """G-16."""
+
+    class Slow(Policy):
+        def can_handshake(self, message, link):
+            return Deferred()
+
+    net = Net(policy=Slow(), write_timeout=20.0)
+    socket = WebSocketClient(net)
+    socket.wire.stall()
+    socket.send(HANDSHAKE)
+    for _ in range(2):
+        socket.wire.send(frame(b"*" * 125, PING) * 400)
+    net.advance(20)
+    assert socket.wire.closed
+    assert net.hub.metrics.stalled == 1
+
+
 def test_a_socket_that_is_unbound_by_a_disconnect_is_closed_after_a_while():
     """X-3, W-18: the client is to close; code 1000."""
     net = Net(unbound_timeout=5.0)
@@ -762,6 +780,16 @@ def test_a_peer_that_answers_a_close_is_rid_of_at_once():
     socket.wire.send(close(1007))
     assert socket.frames() == []
     assert socket.wire.closed
+
+
+def test_a_socket_is_closed_once():
+    """RFC 6455, 5.5.1: although the server stops just then."""
+    net = Net()
+    socket, _ = start(net)
+    socket.wire.send(frame("nonsense"))
+    net.bayeux.stopService()
+    assert [opcode for opcode, _ in socket.frames()] == [CLOSE]
+    assert net.hub.metrics.closed == {1007: 1}
 
 
 def test_nothing_is_handled_after_the_server_has_closed():
@@ -900,6 +928,15 @@ def test_a_ping_is_answered_while_an_application_thinks(slow):
     socket.send(publish(client, channel="/service/slow"))
     socket.wire.send(frame(b"?", PING))
     assert socket.frames() == [(PONG, b"?")]
+
+
+def test_a_peer_is_pinged_while_an_application_thinks(slow):
+    """W-14: or nobody would notice that it is gone."""
+    socket, client = start(slow)
+    slow.session(client).grace = 1000.0
+    socket.send(publish(client, channel="/service/slow"))
+    slow.advance(11)
+    assert socket.frames() == [(PING, b"")]
 
 
 def test_events_are_pushed_while_an_application_thinks(slow):
@@ -1279,6 +1316,9 @@ def test_an_idle_socket_keeps_no_reader():
         socket.wire.send(data[:cut], data[cut:])
         assert link._reader is None
     assert len(socket.frames()) == 3 * (len(data) - 1)
+    for size in 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537:
+        socket.wire.send(frame(b"[]".ljust(size)))
+        assert link._reader is None
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100, 150])
