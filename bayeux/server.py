@@ -51,7 +51,7 @@ class BayeuxServer(BayeuxService):
         root = self._demos() if demo else self._greeting()
         for mount in self.settings.mounts:
             _put(root, mount, self.resource)
-        self._site = BayeuxSite(root, self.resource.endpoint.polling, self.settings, self.clock)
+        self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
 
     def privilegedStartService(self) -> None:
         """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""

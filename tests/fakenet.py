@@ -132,7 +132,7 @@ def in_bayeux_site(bayeux: BayeuxService, reactor: Reactor) -> Site:
     """Serve the resource by the site that ``twistd bayeux`` has."""
     root = Resource()
     root.putChild(b"bayeux", bayeux.resource)
-    return BayeuxSite(root, bayeux.resource.endpoint.polling, bayeux.settings, reactor)
+    return BayeuxSite(root, bayeux.resource.endpoint, bayeux.settings, reactor)
 
 
 class Net:

@@ -65,7 +65,7 @@ class Connection:
         """Let bytes arrive, each piece by itself, unless the connection is gone."""
         for piece in pieces:
             if not self.transport.disconnecting:
-                self.channel.dataReceived(piece)
+                self.transport.protocol.dataReceived(piece)
 
     def drip(self, data, pause):
         """Let bytes arrive one by one; return after how many seconds the connection was gone, or None."""
@@ -133,7 +133,7 @@ class Server:
         self.slow = Slow()
         root.putChild(b"bayeux", resource)
         root.putChild(b"slow", self.slow)
-        self.site = BayeuxSite(root, resource.endpoint.polling, self.hub.settings, self.clock)
+        self.site = BayeuxSite(root, resource.endpoint, self.hub.settings, self.clock)
 
     def connection(self):
         return Connection(self.site, self.clock)

@@ -476,7 +476,7 @@ def site(bayeux, request):
     root.putChild(b"bayeux", bayeux.resource)
     if request.param is Site:
         return Site(root)
-    return BayeuxSite(root, bayeux.resource.endpoint.polling, bayeux.settings, reactor)
+    return BayeuxSite(root, bayeux.resource.endpoint, bayeux.settings, reactor)
 
 
 class Wire(PlainWire):

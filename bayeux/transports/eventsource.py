@@ -13,6 +13,7 @@ from bayeux.messages import Advice, Reply, join
 from bayeux.session import Session
 from bayeux.transports import Headers, HTTPReply, HTTPRequest, Takeover
 from bayeux.transports.streams import Connection, Streams
+from bayeux.transports.wire import write
 
 _HEADERS: Headers = (
     (b"Content-Type", b"text/event-stream"),
@@ -59,7 +60,7 @@ class EventSource(Connection):
     def connectionMade(self) -> None:
         """Tell the browser when to come back after a loss, and take over the session's events (F-2, F-7)."""
         retry = round(1000 * self._streams.settings.eventsource_retry)
-        self.transport.write(b"retry: %d\r\n\r\n" % retry)
+        write(self.transport, b"retry: %d\r\n\r\n" % retry)
         session, self._opener = self._opener, None
         if session is not None and session.alive:
             self._streams.hub.sessions.bind(session, self)
@@ -74,7 +75,7 @@ class EventSource(Connection):
 
     def _write(self, messages: Iterable[bytes]) -> None:
         # JSON has line ends between tokens only, but there it may come with them.
-        self.transport.write(b"data: %b\r\n\r\n" % join(messages).translate(_LINE_ENDS))
+        write(self.transport, b"data: %b\r\n\r\n" % join(messages).translate(_LINE_ENDS))
 
     @property
     def patience(self) -> float:
@@ -83,7 +84,7 @@ class EventSource(Connection):
 
     def idle(self) -> None:
         """Write a comment, so that nobody takes the connection for dead (F-3)."""
-        self.transport.write(_COMMENT)
+        write(self.transport, _COMMENT)
 
     def unbound(self, moved: bool) -> None:
         """Close: it cannot get another session (F-7, F-8).

@@ -23,6 +23,7 @@ from bayeux.messages import decode, join
 from bayeux.session import Release, Session
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover
 from bayeux.transports.streams import Connection, Streams
+from bayeux.transports.wire import write
 
 _HANDSHAKE = ("connection", "upgrade", "sec-websocket-key", "sec-websocket-version",
               "sec-websocket-extensions", "sec-websocket-protocol")
@@ -137,7 +138,7 @@ class WebSocket(Connection):
             if not answer:
                 self._ended(reader)
             elif not self.closing and not answer.startswith(_PONG):  # those are sent, in their order
-                self.transport.write(answer)
+                write(self.transport, answer)
         whole = not self._waste and reader.current_size is None and reader.state is OPEN
         if whole and self._compressor is None:
             self._reader = None
@@ -149,7 +150,7 @@ class WebSocket(Connection):
         if self.closing:
             return
         if frame.opcode is Opcode.PING:
-            self.transport.write(_frame(Opcode.PONG, bytes(frame.data)))
+            write(self.transport, _frame(Opcode.PONG, bytes(frame.data)))
         elif frame.opcode is Opcode.BINARY:
             self._fail(1003, "text messages only")
         elif frame.opcode is Opcode.TEXT and frame.fin:
@@ -254,16 +255,16 @@ class WebSocket(Connection):
         [event] = events
         if event.envelope is None:
             event.envelope = _text_frame(join((event.json,)))
-        self.transport.write(event.envelope)
+        write(self.transport, event.envelope)
 
     def _send(self, text: bytes) -> None:
         if self.closing:
             return
         if self._compressor is None:
-            self.transport.write(_text_frame(text))
+            write(self.transport, _text_frame(text))
         else:
             self._compressor.send_text(text)
-            self.transport.write(b"".join(self._compressor.data_to_send()))
+            write(self.transport, b"".join(self._compressor.data_to_send()))
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class WebSocket(Connection):
             self.abort()
         else:
             self._pings += self._inbox is None  # else nothing is read, and no answer seen
-            self.transport.write(_PING)
+            write(self.transport, _PING)
 
     def due(self) -> None:
         """Be patient with a peer whose first message the application still thinks about."""
@@ -303,7 +304,7 @@ class WebSocket(Connection):
         if self.closing:
             return
         self._streams.hub.metrics.closed[code] += 1
-        self.transport.write(_frame(Opcode.CLOSE, Close(code, reason).serialize()))
+        write(self.transport, _frame(Opcode.CLOSE, Close(code, reason).serialize()))
         self._linger()
 
     def _linger(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
@@ -18,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from bayeux.hub import Hub
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
+from bayeux.web.response import hand_over, head
 
 
 class BayeuxResource(Resource):
@@ -95,9 +95,6 @@ def write(request: Request, reply: HTTPReply) -> None:
     request.finish()
 
 
-_PHRASES = {101: b"Switching Protocols", 200: b"OK"}
-
-
 def _can_give_away(request: Request, takeover: Takeover) -> bool:
     """Say whether a connection carries this request alone; a stream goes by HTTP/1.0 too, as from nginx."""
     return isinstance(request.channel, HTTPChannel) and (
@@ -110,26 +107,16 @@ def _give_away(request: Request, takeover: Takeover) -> None:
     twisted.web has no way to do that, so this is its ``HTTPChannel`` by its private names: what it has
     read beyond the request is handed on, what it has yet to hand out goes to the new protocol.
     """
-    channel, protocol, reply = cast(Any, request.channel), takeover.protocol, takeover.reply
+    channel, protocol = cast(Any, request.channel), takeover.protocol
     transport = channel.transport
-    request.setResponseCode(reply.status)
+    request.setResponseCode(takeover.reply.status)
     if channel.site is not None:
         channel.site.log(request)
-    transport.writeSequence([
-        b"HTTP/1.1 %d %b\r\n" % (reply.status, _PHRASES[reply.status]),
-        *(b"%b: %b\r\n" % header for header in reply.headers), b"\r\n",
-    ])
+    transport.write(head(takeover.reply))
     beyond = b"".join(channel._dataBuffer)
-    transport.unregisterProducer()
     channel.rawDataReceived = protocol.dataReceived
     channel.connectionLost(Failure(ConnectionDone()))
-    if isinstance(transport, ProtocolWrapper):  # TLS
-        transport.wrappedProtocol = protocol
-    else:
-        transport.protocol = protocol
-    protocol.makeConnection(transport)
-    if beyond:
-        protocol.dataReceived(beyond)
+    hand_over(transport, protocol, beyond)
 
 
 def _wait(request: Request, answer: Waiting) -> None:

@@ -1,0 +1,314 @@
+"""A connection to ``twistd bayeux``: what is for the server is answered here, all else by twisted.web."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bayeux.deadlines import Deadlines
+from bayeux.settings import Settings
+from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
+from bayeux.transports.endpoint import Endpoint
+from bayeux.transports.wire import write
+from bayeux.web.channel import Connection
+from bayeux.web.parser import BadRequest, RequestParser, Stage
+from bayeux.web.response import hand_over, head, render
+
+_EAGER = 16_384
+"""Bytes behind a request that is being answered which are read, so that a loss is seen meanwhile."""
+_LINGER = 2.0
+"""Seconds for which a refused upload is still read and thrown away."""
+_IDLE = 60.0
+"""Seconds between two requests."""
+
+
+class _State(Enum):
+    """What a connection is doing."""
+
+    READING = auto()
+    ANSWERING = auto()
+    CLOSING = auto()
+    """Whatever still comes is thrown away."""
+
+
+class Home(Protocol):
+    """What all connections of one site share."""
+
+    endpoint: Endpoint
+    settings: Settings
+    clock: IReactorTime
+    deadlines: Deadlines[Door]
+    channels: set[Connection]
+
+    def is_ours(self, target: bytes) -> bool:
+        """Say whether a request target is one for the endpoint."""
+
+    def give_away(self, door: Door, data: bytes) -> None:
+        """Let twisted.web have a connection, from this request on."""
+
+    def channel_lost(self) -> None:
+        """Take note of a connection that is gone."""
+
+    def log_answer(self, request: HTTPRequest, status: int, size: int) -> None:
+        """Write a line to the access log, if there is one."""
+
+
+@implementer(IProtocol, IPushProducer)
+class Door:
+    """One connection, whose requests are answered one after the other.
+
+    A parser exists while a request is incomplete, and there is no timer of its own: an idle client is
+    cheap.
+    """
+
+    __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_parser", "_request", "_site",
+                 "_state", "_timed", "address", "alarm", "deadline", "secure", "transport")
+
+    def __init__(self, site: Home) -> None:
+        self._site = site
+        self._state = _State.READING
+        self._buffer = b""
+        """What has been read and not been looked at."""
+        self._parser: RequestParser | None = None
+        self._request: HTTPRequest | None = None
+        self._answer: Waiting | None = None
+        self._closes = False
+        """Whether the connection is to be closed after the answer."""
+        self._congested = False
+        """Whether the peer has to take something before anything else is done for it."""
+        self._in_loop = False
+        self._timed: Stage | None = None
+        """The part of a request that has to come in time."""
+        self.deadline: float | None = None
+        self.alarm: float | None = None
+
+    # -- the protocol of a transport ------------------------------------------------------------
+
+    def makeConnection(self, transport: Any) -> None:
+        """Begin."""
+        self.transport = transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        self.address = getattr(transport.getPeer(), "host", None) or ""
+        self.secure = ISSLTransport.providedBy(transport)
+        self._site.channels.add(self)
+        transport.registerProducer(self, True)
+        self._allow_stage(Stage.HEAD)
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """Do nothing: the peer has the first word."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the peer sends."""
+        if self._state is _State.CLOSING:
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        if self._state is _State.READING:
+            self._work()
+        elif self._answer is not None:
+            if data.strip(b"\r\n"):  # not only the line end that old clients send after a body
+                self._answer.make_way()  # K-16
+            if len(self._buffer) > _EAGER and self._state is _State.ANSWERING:
+                self.transport.pauseProducing()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End."""
+        self._state = _State.CLOSING
+        self._buffer, self._parser = b"", None
+        answer, self._answer = self._answer, None
+        self._forget()
+        if answer is not None:
+            answer.lost()
+
+    def pauseProducing(self) -> None:
+        """Do nothing more for a peer that does not take what it has been sent (G-16)."""
+        if not self._congested:
+            self._congested = True
+            self.transport.pauseProducing()
+            self._allow(self._site.settings.write_timeout)
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        self._congested = False
+        if self._state is _State.READING:
+            self.transport.resumeProducing()
+            self._allow(_IDLE)
+            self._work()
+
+    def stopProducing(self) -> None:
+        """Do nothing: that the connection is lost is told elsewhere."""
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Read and answer requests for as long as there are complete ones."""
+        if self._in_loop:
+            return  # an answer has come at once
+        self._in_loop = True
+        try:
+            while self._buffer and self._state is _State.READING and not self._congested:
+                if not self._step():
+                    break
+        finally:
+            self._in_loop = False
+
+    def _step(self) -> bool:
+        """Take one request from the buffer and answer it; returns whether there was a complete one."""
+        parser = self._parser
+        if parser is None:
+            self._buffer = self._buffer.lstrip(b"\r\n")
+            target = _target(self._buffer, self._site.settings.max_url)
+            if target is None:
+                if self._buffer:
+                    self._allow_stage(Stage.HEAD)
+                return False
+            if not self._site.is_ours(target):
+                self._give_away()
+                return False
+            parser = RequestParser(self._site.settings)
+        self._parser = parser
+        data, self._buffer = self._buffer, b""
+        try:
+            self._buffer = parser.feed(data)
+        except BadRequest as error:
+            self._refuse(error.status, parser)
+            return False
+        if parser.stage is Stage.COMPLETE:
+            self._parser = None
+            self._respond(parser)
+            return True
+        if parser.expects:
+            parser.expects = False
+            write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._allow_stage(parser.stage)
+        return False
+
+    def _respond(self, parser: RequestParser) -> None:
+        self._site.deadlines.clear(self)
+        self._closes = not parser.keep_alive
+        request = HTTPRequest(parser.method, parser.target, parser.header, parser.body, self.address,
+                              self.secure, parser.names)
+        answer = self._site.endpoint.answer(request)
+        if isinstance(answer, Takeover):
+            if answer.reply.status == 200 or parser.version == "1.1":
+                self._hand_over(request, answer)
+                return
+            answer = self._site.endpoint.refuse_takeover()
+        if isinstance(answer, HTTPReply):
+            self._write(request, answer)
+            return
+        self._state = _State.ANSWERING
+        self._answer = answer
+        self._request = request
+        answer.reply.addCallback(self._answered)
+        if self._buffer.strip(b"\r\n"):
+            answer.make_way()  # bytes of a next request came together with this one
+
+    def _answered(self, reply: HTTPReply) -> None:
+        request, self._request, self._answer = self._request, None, None
+        assert request is not None
+        self._state = _State.READING
+        self._write(request, reply)
+        if self._state is _State.READING and not self._congested:
+            if len(self._buffer) > _EAGER:
+                self.transport.resumeProducing()
+            self._work()
+
+    def _write(self, request: HTTPRequest, reply: HTTPReply) -> None:
+        """Write a response, in one go (L-5)."""
+        close = self._closes or reply.close
+        self._site.log_answer(request, reply.status, len(reply.body))
+        self._allow(_IDLE)
+        write(self.transport, render(reply, int(time.time()), close, request.method != b"HEAD"))
+        if close:
+            self._lose()
+
+    # -- other ends -----------------------------------------------------------------------------
+
+    def _refuse(self, status: int, parser: RequestParser) -> None:
+        """Answer in the middle of a request, stop reading it, and close."""
+        request = HTTPRequest(parser.method, parser.target, parser.header, b"", self.address, self.secure)
+        reply = self._site.endpoint.polling.refuse(status, self._site.endpoint.polling.cors(request))
+        self._site.log_answer(request, reply.status, len(reply.body))
+        write(self.transport, render(reply, int(time.time()), close=True))
+        if status == 413:  # who is still sending would see a reset connection, and not the answer
+            self._state, self._buffer, self._parser = _State.CLOSING, b"", None
+            self._allow(_LINGER)
+        else:
+            self._lose()
+
+    def _hand_over(self, request: HTTPRequest, takeover: Takeover) -> None:
+        """Let another protocol have the connection."""
+        self._site.log_answer(request, takeover.reply.status, 0)
+        self._state = _State.CLOSING
+        self._forget()
+        write(self.transport, head(takeover.reply))
+        data, self._buffer = self._buffer, b""
+        hand_over(self.transport, takeover.protocol, data)
+
+    def _give_away(self) -> None:
+        self._state = _State.CLOSING
+        data, self._buffer = self._buffer, b""
+        self._forget()
+        self._site.give_away(self, data)
+
+    def _lose(self) -> None:
+        self._state, self._buffer, self._parser = _State.CLOSING, b"", None
+        self._allow(_IDLE)  # for a peer that does not take its answer
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _forget(self) -> None:
+        self._site.channels.discard(self)
+        self._site.deadlines.forget(self)
+        self._site.channel_lost()
+
+    def close(self) -> None:
+        """Close when what is being answered has been."""
+        if self._state is _State.ANSWERING:
+            self._closes = True
+        elif self._state is _State.READING:
+            self._lose()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is still to be written."""
+        self.transport.abortConnection()
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def _allow(self, seconds: float) -> None:
+        """Let the connection end after so many seconds, instead of what was set before."""
+        self._site.deadlines.set(self, self._site.clock.seconds() + seconds)
+        self._timed = None
+
+    def _allow_stage(self, stage: Stage) -> None:
+        """Give a part of a request its time, counted from its first byte, however it trickles (G-3)."""
+        if self._timed is not stage:
+            settings = self._site.settings
+            self._allow(settings.body_timeout if stage is Stage.BODY else settings.header_timeout)
+            self._timed = stage
+
+    def due(self) -> None:
+        """End a connection that has had its time."""
+        if self._congested:
+            self._site.endpoint.polling.metrics.stalled += 1
+        if self._congested or self._timed is not None or self._state is not _State.READING:
+            self.abort()
+        else:
+            self._lose()
+
+
+def _target(data: bytes, most: int) -> bytes | None:
+    """Return the request target, None as long as it is not complete."""
+    start = data.find(b" ") + 1
+    end = data.find(b" ", start)
+    line = data.find(b"\n")
+    if start and end > 0 and (line < 0 or end < line):
+        return data[start:end]
+    return b"" if line >= 0 or len(data) > most else None

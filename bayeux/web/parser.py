@@ -1,0 +1,222 @@
+"""One HTTP/1 request, from its bytes to its values: llhttp reads it, and here is known where it ends."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+from httptools import HttpParserError, HttpRequestParser
+
+from bayeux.settings import Settings
+
+_MAX_CHUNK_LINE = 256
+"""Bytes of the line that says how long a chunk is."""
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_HIDDEN = b"upgrade-hidden"
+
+
+class BadRequest(Exception):
+    """The bytes are no request that may be answered; ``status`` says what is wrong (G-1, G-4, G-20)."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Stage(Enum):
+    """How far a request has come."""
+
+    HEAD = auto()
+    BODY = auto()
+    COMPLETE = auto()
+
+
+class RequestParser:
+    """Takes the bytes of one request, as they come, and leaves those of the next.
+
+    llhttp does not say where a request ends; that is told by the blank line, the Content-Length, or the
+    lengths of the chunks, all of which it checks.
+    """
+
+    __slots__ = ("_chunks", "_count", "_head", "_left", "_parser", "_pieces", "_settings", "_size", "expects",
+                 "fields", "keep_alive", "method", "stage", "target")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._parser = HttpRequestParser(self)
+        self._head = b""
+        self._left = 0
+        self._chunks: ChunkScanner | None = None
+        self._size = 0
+        self._count = 0
+        self.stage = Stage.HEAD
+        self.method = b""
+        self.target = b""
+        self.fields: dict[bytes, bytes] = {}
+        """Lower-case names; several values of one name are joined."""
+        self._pieces: list[bytes] = []
+        self.keep_alive = True
+        self.expects = False
+        """Whether the client waits to be asked for the body."""
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    @property
+    def version(self) -> str:
+        """The version of HTTP."""
+        return str(self._parser.get_http_version())
+
+    def header(self, name: str) -> str:
+        """Return a header by its lower-case name."""
+        value = self.fields.get(name.encode("ascii"))
+        return "" if value is None else value.decode("latin-1")
+
+    def names(self) -> list[str]:
+        """Return the lower-case names of all headers."""
+        return [name.decode("latin-1") for name in self.fields]
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; returns those that come after the request.  Raises ``BadRequest``."""
+        if self.stage is Stage.HEAD:
+            data = self._feed_head(data)
+        if self.stage is Stage.BODY:
+            data = self._feed_body(data)
+        return data
+
+    def _feed_head(self, data: bytes) -> bytes:
+        head = self._head + data if self._head else data
+        end = head.find(b"\r\n\r\n", max(0, len(self._head) - 3)) + 4
+        limit = self._settings.max_header_bytes
+        if end < 4 or end > limit:
+            if len(head) > limit or end > limit:
+                raise BadRequest(400 if b"\n" in head[:limit] else 414)
+            self._head = head
+            if b"\n\n" in head:
+                raise BadRequest(400)
+            return b""
+        self._head = b""
+        self._parse(_hide_upgrade(head[:end]))
+        if self.stage is Stage.HEAD:
+            self._begin_body()
+        return head[end:]
+
+    def _begin_body(self) -> None:
+        self.stage = Stage.BODY
+        if b"transfer-encoding" in self.fields:
+            self._chunks = ChunkScanner()
+        else:
+            self._left = int(self.fields[b"content-length"])
+            if self._left > self._settings.max_body:
+                raise BadRequest(413)
+        self.expects = self.fields.get(b"expect", b"").lower() == b"100-continue"
+
+    def _feed_body(self, data: bytes) -> bytes:
+        if self._chunks is None:
+            mine, rest = data[:self._left], data[self._left:]
+            self._left -= len(mine)
+        else:
+            end = self._chunks.scan(data)
+            mine, rest = data[:end], data[end:]
+        self._parse(mine)
+        return rest
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if isinstance(error.__context__, BadRequest):
+                raise error.__context__ from None
+            raise BadRequest(400) from None
+
+    # -- what llhttp calls ----------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == _HIDDEN:
+            name = b"upgrade"
+        if name in self.fields:
+            if name == b"host":
+                raise BadRequest(400)
+            value = self.fields[name] + (b"; " if name == b"cookie" else b", ") + value
+        self.fields[name] = value
+        self._count += 1
+        if self._count > self._settings.max_headers:
+            raise BadRequest(400)
+
+    def on_headers_complete(self) -> None:
+        self.method = self._parser.get_method()
+        self.keep_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self._size += len(body)
+        if self._size > self._settings.max_body:
+            raise BadRequest(413)
+
+    def on_message_complete(self) -> None:
+        self.stage = Stage.COMPLETE
+
+
+def _hide_upgrade(head: bytes) -> bytes:
+    """Keep an upgrade from llhttp, which would take it that no body follows.  Raises ``BadRequest``."""
+    if b"upgrade" not in head.lower():
+        return head
+    if _HIDDEN in head.lower():
+        raise BadRequest(400)
+    return _UPGRADE.sub(b"\r\n%b:" % _HIDDEN, head)
+
+
+class ChunkScanner:
+    """Finds the end of a chunked body, however its bytes are cut; whether they are right is for llhttp."""
+
+    __slots__ = ("_last", "_left", "_line")
+
+    def __init__(self) -> None:
+        self._line = b""
+        """What has come of a line."""
+        self._left = 0
+        """Bytes of the chunk, and of the line end behind it, that have yet to come."""
+        self._last = False
+        """Whether only trailers are to come."""
+
+    def scan(self, data: bytes) -> int:
+        """Return how many of these bytes belong to the body; fewer than all if it ends in them."""
+        position = 0
+        while position < len(data):
+            if self._left:
+                step = min(self._left, len(data) - position)
+                self._left -= step
+                position += step
+                continue
+            end = data.find(b"\n", position) + 1
+            self._line += data[position:end or len(data)]
+            if len(self._line) > _MAX_CHUNK_LINE:
+                raise BadRequest(400)
+            if not end:
+                break
+            position, line, self._line = end, self._line.strip(), b""
+            if self._last:
+                if not line:
+                    return position
+            else:
+                self._begin(line)
+        return len(data)
+
+    def _begin(self, line: bytes) -> None:
+        """Read the length of a chunk."""
+        try:
+            size = int(line.partition(b";")[0], 16)
+        except ValueError:
+            raise BadRequest(400) from None
+        if size < 0:
+            raise BadRequest(400)
+        self._last = size == 0
+        self._left = size + 2 if size else 0
