@@ -357,6 +357,8 @@ class Hub:
     def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
         message, session = call.message, self._session(call, exchange)
+        if exchange.is_lost:  # meanwhile, and its client may be waiting elsewhere
+            raise UnknownClient(session.id)
         if message.connection_type is None:
             self.sessions.touch(session)
             raise MissingField("connectionType")

@@ -30,7 +30,7 @@ NO_CHANNEL = "/meta/unknown"
 _MAX_ID = 128
 _MAX_ADVISED = 1e12  # milliseconds; beyond any cap, and small enough for a float
 
-class Message(Struct, rename="camel"):
+class Message(Struct, rename="camel", gc=False):
     """One message from a client, its types checked; what is absent is None or ``UNSET`` (M-20 to M-31).
 
     ``ext`` and ``advice`` are decoded when asked for, ``data`` by whoever needs its value.
@@ -75,7 +75,7 @@ class _Head(Struct):
     id: MessageID = UNSET
 
 
-class Advice(Struct):
+class Advice(Struct, gc=False):
     """What a client should do next, complete as A-2 wants it; times in milliseconds (A-1, A-7)."""
 
     reconnect: str

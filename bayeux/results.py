@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def is_later(result: object) -> bool:
     """Say whether a result has to be waited for."""
-    return inspect.isawaitable(result)
+    return not (result is None or result is True) and inspect.isawaitable(result)
 
 
 def deferred(result: Awaitable[T]) -> Deferred[T]:
@@ -43,6 +43,6 @@ def _copy(original: Deferred[T]) -> Deferred[T]:
 
 def then(result: Any, proceed: Callable[[Any], T | Deferred[T]]) -> T | Deferred[T]:
     """Call ``proceed`` with a result: at once, or when it comes."""
-    if inspect.isawaitable(result):
+    if is_later(result):
         return deferred(result).addCallback(proceed)
     return proceed(result)

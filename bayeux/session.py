@@ -18,6 +18,8 @@ from bayeux.queues import EventQueue
 class State(Enum):
     """Where a session is in its life (BAYEUX.md section 17)."""
 
+    __hash__ = object.__hash__  # that of enumerations is slow, and the table is looked into at every step
+
     HANDSHAKEN = auto()
     """Created; its first connect has not come, and will not be held (K-6)."""
     CONNECTED = auto()

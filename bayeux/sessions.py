@@ -314,7 +314,6 @@ class Sessions:
         session.until = None
         if self._settings.max_processing > 0:
             self._expire_in(session, self._settings.max_processing)
-        self._arm(session)
         return superseded
 
     def _supersede(self, session: Session) -> Parked | None:
@@ -336,8 +335,7 @@ class Sessions:
         """Let the held connect of a session be answered."""
         self._count(session, -1)
         parked = session.unpark(State.CONNECTED)
-        session.until = None
-        self._arm(session)
+        session.until = None  # a deadline that still comes will find nothing to do
         if why is Release.LOST:
             self._metrics.carriers_lost += 1
             self.answered(session)

@@ -117,8 +117,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A WebSocket that has no session for this long is closed (G-21, W-18)."""
     write_timeout: Period = 30.0
     """A connection whose peer takes nothing of what it is sent for this long is cut (G-16)."""
-    max_buffer: Limit = 1_048_576
-    """Bytes that may wait to be written to one stream; more than that stays in its session's queue (G-16)."""
+    max_buffer: Limit = 65_536
+    """Bytes that are written to one stream at once; more than that stays in its session's queue (G-16).
+    A peer is given ``write_timeout`` for it, so much more would cut off who is merely slow."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576

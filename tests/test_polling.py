@@ -1535,3 +1535,17 @@ def test_a_connect_lost_while_an_extension_thinks_is_not_held_afterwards(thinkin
     server.clock.advance(12)
     assert len(server.hub.sessions) == 0
     assert not call.answered
+
+
+def test_a_connect_lost_while_an_extension_thinks_takes_nothing_from_the_next(thinking):
+    """N-4: its client has connected again meanwhile, and waits there."""
+    server, client = thinking
+    server.post(subscribe(client))
+    lost, newer = server.post(connect(client)), server.post(connect(client))
+    lost.lost()
+    server.slow.verdicts[1].callback(None)
+    server.slow.verdicts[0].callback(None)
+    assert not newer.answered
+    server.hub.publish("/news", "hi")
+    server.clock.advance(0)
+    assert newer.messages[0] == event("hi")

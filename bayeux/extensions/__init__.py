@@ -206,6 +206,8 @@ def _run(hooks: Iterator[Hook], *arguments: object) -> Deferred[None] | None:
     """Call hooks one after the other, waiting where one has to be waited for; False refuses."""
     for hook in hooks:
         verdict = hook(*arguments)
+        if verdict is None:
+            continue
         if is_later(verdict):
             return deferred(cast("Awaitable[object]", verdict)).addCallback(_judge).addCallback(
                 lambda _: _run(hooks, *arguments))
