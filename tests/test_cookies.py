@@ -21,7 +21,7 @@ def read(cookie: str, settings: Settings | None = None) -> str | None:
 
 
 def attributes(settings: Settings, secure: bool = False) -> list[str]:
-    written = BrowserCookie(settings).write(VALUE, request(secure=secure)).decode()
+    written = BrowserCookie(settings).write(VALUE, secure).decode()
     return written.split("; ")
 
 
@@ -60,7 +60,7 @@ def test_what_we_set_we_read() -> None:
     """B-1."""
     value = new_id()
     cookie = BrowserCookie(Settings())
-    sent = cookie.write(value, request()).decode().partition(";")[0]
+    sent = cookie.write(value, secure=False).decode().partition(";")[0]
     assert cookie.read(request(sent)) == value
 
 

@@ -38,7 +38,7 @@ class BrowserCookie:
                 return value
         return None
 
-    def write(self, browser_id: str, request: HTTPRequest) -> bytes:
-        """Return the value of a Set-Cookie header."""
-        secure = "; Secure" if request.secure or self._public_https else ""
-        return f"{self._name}={browser_id}; {self._attributes}{secure}".encode("latin-1")
+    def write(self, browser_id: str, secure: bool) -> bytes:
+        """Return the value of a Set-Cookie header, for a request that has come by TLS or not."""
+        mark = "; Secure" if secure or self._public_https else ""
+        return f"{self._name}={browser_id}; {self._attributes}{mark}".encode("latin-1")

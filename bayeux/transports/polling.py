@@ -94,8 +94,10 @@ class Polling:
             serial=get,
             header=request.header,
         )
-        answer = _Answer(self, request, cors, callback, self._hub.receive(messages, link))
-        return answer.now() or answer
+        exchange = self._hub.receive(messages, link)
+        if exchange.pending is None and not exchange.parked:
+            return self.reply(request.secure, cors, callback, exchange)
+        return _Answer(self, request.secure, cors, callback, exchange)
 
     def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None) -> HTTPReply:
         """Return a response that refuses a request as a whole."""
@@ -124,8 +126,7 @@ class Polling:
             raise MalformedEnvelope("bad jsonp parameter")
         return callback, decode_fields(fields, self._settings)
 
-    def reply(self, request: HTTPRequest, cors: Headers, callback: str | None,
-              exchange: Exchange) -> HTTPReply:
+    def reply(self, secure: bool, cors: Headers, callback: str | None, exchange: Exchange) -> HTTPReply:
         """Write the response to an exchange that is complete; its events leave their queue here."""
         body = join(exchange.drain())
         if callback is None:
@@ -137,7 +138,7 @@ class Polling:
         session = exchange.session
         if exchange.opened and session is not None and session.browser_id is None:
             session.browser_id = new_id()
-            reply.cookies.append(self.cookie.write(session.browser_id, request))
+            reply.cookies.append(self.cookie.write(session.browser_id, secure))
         reply.close = self._hub.sessions.closed
         return reply
 
@@ -147,28 +148,23 @@ class Polling:
 
 
 class _Answer:
-    """The answer to one request, for as long as it has to be waited for."""
+    """The answer to one request, for as long as it has to be waited for; of the request it keeps little."""
 
-    def __init__(self, polling: Polling, request: HTTPRequest, cors: Headers, callback: str | None,
+    __slots__ = ("_callback", "_cors", "_exchange", "_lost", "_polling", "_secure", "reply")
+
+    def __init__(self, polling: Polling, secure: bool, cors: Headers, callback: str | None,
                  exchange: Exchange) -> None:
         self.reply: Deferred[HTTPReply] = Deferred()
         self._polling = polling
-        self._request = request
+        self._secure = secure
         self._cors = cors
         self._callback = callback
         self._exchange = exchange
         self._lost = False
-
-    def now(self) -> HTTPReply | None:
-        """Return the reply if nothing has to be waited for, else see that it comes."""
-        exchange = self._exchange
         if exchange.pending is not None:
             exchange.pending.addCallback(self._complete)
-        elif exchange.parked:
-            exchange.wait(self)
         else:
-            return self._write()
-        return None
+            exchange.wait(self)
 
     def lost(self) -> None:
         """Give up, because the connection is gone; ``reply`` will not fire."""
@@ -193,4 +189,4 @@ class _Answer:
             self.reply.callback(self._write())
 
     def _write(self) -> HTTPReply:
-        return self._polling.reply(self._request, self._cors, self._callback, self._exchange)
+        return self._polling.reply(self._secure, self._cors, self._callback, self._exchange)

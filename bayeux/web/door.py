@@ -44,6 +44,7 @@ class Home(Protocol):
     clock: IReactorTime
     deadlines: Deadlines[Door]
     channels: set[Connection]
+    logs: bool
 
     def is_ours(self, target: bytes) -> bool:
         """Say whether a request target is one for the endpoint."""
@@ -76,6 +77,7 @@ class Door:
         """What has been read and not been looked at."""
         self._parser: RequestParser | None = None
         self._request: HTTPRequest | None = None
+        """What is being answered, for the log; if there is none it is not kept."""
         self._answer: Waiting | None = None
         self._closes = False
         """Whether the connection is to be closed after the answer."""
@@ -192,8 +194,8 @@ class Door:
     def _respond(self, parser: RequestParser) -> None:
         self._site.deadlines.clear(self)
         self._closes = not parser.keep_alive
-        request = HTTPRequest(parser.method, parser.target, parser.header, parser.body, self.address,
-                              self.secure, parser.names)
+        request = HTTPRequest(parser.method, parser.target, parser.fields, parser.body, self.address,
+                              self.secure, parser.fields.names)
         answer = self._site.endpoint.answer(request)
         if isinstance(answer, Takeover):
             if answer.reply.status == 200 or parser.version == "1.1":
@@ -205,14 +207,13 @@ class Door:
             return
         self._state = _State.ANSWERING
         self._answer = answer
-        self._request = request
+        self._request = request if self._site.logs else None
         answer.reply.addCallback(self._answered)
         if self._buffer.strip(b"\r\n"):
             answer.make_way()  # bytes of a next request came together with this one
 
     def _answered(self, reply: HTTPReply) -> None:
         request, self._request, self._answer = self._request, None, None
-        assert request is not None
         self._state = _State.READING
         self._write(request, reply)
         if self._state is _State.READING and not self._congested:
@@ -220,12 +221,15 @@ class Door:
                 self.transport.resumeProducing()
             self._work()
 
-    def _write(self, request: HTTPRequest, reply: HTTPReply) -> None:
+    def _write(self, request: HTTPRequest | None, reply: HTTPReply) -> None:
         """Write a response, in one go (L-5)."""
         close = self._closes or reply.close
-        self._site.log_answer(request, reply.status, len(reply.body))
+        with_body = True
+        if request is not None:
+            with_body = request.method != b"HEAD"
+            self._site.log_answer(request, reply.status, len(reply.body))
         self._allow(_IDLE)
-        write(self.transport, render(reply, int(time.time()), close, request.method != b"HEAD"))
+        write(self.transport, render(reply, int(time.time()), close, with_body))
         if close:
             self._lose()
 
@@ -233,7 +237,7 @@ class Door:
 
     def _refuse(self, status: int, parser: RequestParser) -> None:
         """Answer in the middle of a request, stop reading it, and close."""
-        request = HTTPRequest(parser.method, parser.target, parser.header, b"", self.address, self.secure)
+        request = HTTPRequest(parser.method, parser.target, parser.fields, b"", self.address, self.secure)
         reply = self._site.endpoint.polling.refuse(status, self._site.endpoint.polling.cors(request))
         self._site.log_answer(request, reply.status, len(reply.body))
         write(self.transport, render(reply, int(time.time()), close=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 
 from httptools import HttpParserError, HttpRequestParser
 
@@ -15,6 +16,10 @@ _MAX_CHUNK_LINE = 256
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _HIDDEN = b"upgrade-hidden"
+
+
+_lower = lru_cache(maxsize=1024)(bytes.lower)
+"""The same names come again and again, and are kept with requests that are held."""
 
 
 class BadRequest(Exception):
@@ -31,6 +36,21 @@ class Stage(Enum):
     HEAD = auto()
     BODY = auto()
     COMPLETE = auto()
+
+
+class Fields(dict[bytes, bytes]):
+    """The headers of a request: lower-case names, and values, several of one name being joined."""
+
+    __slots__ = ()
+
+    def __call__(self, name: str) -> str:
+        """Return a value as text, "" where there is none."""
+        value = self.get(name.encode("ascii"))
+        return "" if value is None else value.decode("latin-1")
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        return [name.decode("latin-1") for name in self]
 
 
 class RequestParser:
@@ -54,8 +74,7 @@ class RequestParser:
         self.stage = Stage.HEAD
         self.method = b""
         self.target = b""
-        self.fields: dict[bytes, bytes] = {}
-        """Lower-case names; several values of one name are joined."""
+        self.fields = Fields()
         self._pieces: list[bytes] = []
         self.keep_alive = True
         self.expects = False
@@ -70,15 +89,6 @@ class RequestParser:
     def version(self) -> str:
         """The version of HTTP."""
         return str(self._parser.get_http_version())
-
-    def header(self, name: str) -> str:
-        """Return a header by its lower-case name."""
-        value = self.fields.get(name.encode("ascii"))
-        return "" if value is None else value.decode("latin-1")
-
-    def names(self) -> list[str]:
-        """Return the lower-case names of all headers."""
-        return [name.decode("latin-1") for name in self.fields]
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; returns those that come after the request.  Raises ``BadRequest``."""
@@ -139,7 +149,7 @@ class RequestParser:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
+        name = _lower(name)
         if name == _HIDDEN:
             name = b"upgrade"
         if name in self.fields:

@@ -42,6 +42,7 @@ class BayeuxSite(Site):
         self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
         self.endpoint = endpoint
         self.settings = settings
+        self.logs = bool(settings.access_log)
         self.clock = reactor
         self.deadlines: Deadlines[Door] = Deadlines(reactor, Door.due)
         self.channels: set[Connection] = set()
@@ -98,7 +99,7 @@ class BayeuxSite(Site):
 
     def log_answer(self, request: HTTPRequest, status: int, size: int) -> None:
         """Write a line to the access log, if there is one, for what was not answered by twisted.web."""
-        if self.logPath is not None:
+        if self.logs:
             hidden = (request.target.partition(b"?")[0] not in self._mounts
                       and "text/event-stream" in request.header("accept"))  # it ends in a clientId (F-9)
             self.log(cast(Request, _Answered(request, status, size, hidden)))
