@@ -38,5 +38,7 @@ class Metrics:
     """WebSockets that were cut because their peer did not answer pings (W-14)."""
     closed: Counter[int] = field(default_factory=Counter)
     """WebSockets that the server closed, by close code."""
+    longest_collection: float = 0.0
+    """Seconds of the longest full garbage collection, in which nobody was served."""
     application_errors: int = 0
     """Exceptions in the application's handlers, callbacks, listeners and policies."""

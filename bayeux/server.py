@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from bayeux.garbage import Garbage
 from bayeux.policy import Policy
 from bayeux.service import BayeuxService
 from bayeux.settings import Settings, SettingsError
@@ -47,6 +48,7 @@ class BayeuxServer(BayeuxService):
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._ports: list[IListeningPort] = []
         self._listening = False
+        self._garbage = Garbage(self.clock, self.settings.collection_interval, self.hub.metrics)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
         root = self._demos() if demo else self._greeting()
         for mount in self.settings.mounts:
@@ -62,6 +64,7 @@ class BayeuxServer(BayeuxService):
         """Start, and listen unless that has been done."""
         super().startService()
         self._raise_open_files()
+        self._garbage.start()
         self._listen()
 
     def stopService(self) -> Deferred[None]:
@@ -70,6 +73,7 @@ class BayeuxServer(BayeuxService):
 
     async def _stop(self) -> None:
         self._listening = False
+        self._garbage.stop()
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)

@@ -167,6 +167,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_timeout: Period = 30.0
     """A request's body must be complete within this time, however it trickles (G-3)."""
 
+    # -- process --------------------------------------------------------------------------------
+    collection_interval: Period = 3600.0
+    """How often ``twistd bayeux`` has all garbage collected: a pause of some 20 microseconds a client."""
+
     # -- web ------------------------------------------------------------------------------------
     listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)
     """Where ``twistd bayeux`` listens: endpoint strings as Twisted reads them."""

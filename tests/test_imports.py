@@ -15,7 +15,7 @@ LEVELS: list[set[str]] = [
     {"channels"},
     {"settings"},
     {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
-    {"queues"},
+    {"queues", "garbage"},
     {"session"},
     {"extensions", "policy"},
     {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.timestamp",

@@ -208,7 +208,7 @@ class Door:
         self._state = _State.ANSWERING
         self._answer = answer
         self._request = request if self._site.logs else None
-        answer.reply.addCallback(self._answered)
+        answer.reply.addCallbacks(self._answered)
         if self._buffer.strip(b"\r\n"):
             answer.make_way()  # bytes of a next request came together with this one
 
