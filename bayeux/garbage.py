@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bayeux.metrics import Metrics
 
-_YOUNG = (5_000, 10)
-"""Objects in the first generation, and collections of it for one of the second: a few milliseconds."""
+_YOUNG = (20_000, 4)
+"""Objects in the first generation, and collections of it for one of the second: up to 10 milliseconds."""
 _NEVER = 1_000_000_000
 
 

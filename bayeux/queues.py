@@ -33,7 +33,7 @@ class EventQueue:
     @property
     def urgent(self) -> bool:
         """Whether anything in it must not wait for company (D-12)."""
-        return any(event.lazy is None for event in self.events)
+        return bool(self.events) and any(event.lazy is None for event in self.events)
 
     def fits(self, event: Event, settings: Settings) -> bool:
         """Say whether there is room for an event."""

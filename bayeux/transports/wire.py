@@ -17,7 +17,7 @@ def write(transport: Any, data: bytes) -> None:
     asked here only; a transport of any other kind, as TLS, is written to in the usual way.
     """
     if type(transport) in _SOCKETS and not transport.dataBuffer and not transport._tempDataBuffer and (
-        transport.connected and not transport.disconnecting
+        transport.connected and not transport.disconnecting and not transport.TLS
     ):
         sent = transport.writeSomeData(data)
         if sent == len(data):

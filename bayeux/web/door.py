@@ -67,8 +67,8 @@ class Door:
     cheap.
     """
 
-    __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_parser", "_request", "_site",
-                 "_state", "_timed", "address", "alarm", "deadline", "secure", "transport")
+    __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_parser", "_paused", "_request",
+                 "_site", "_state", "_timed", "address", "alarm", "deadline", "secure", "transport")
 
     def __init__(self, site: Home) -> None:
         self._site = site
@@ -83,6 +83,8 @@ class Door:
         """Whether the connection is to be closed after the answer."""
         self._congested = False
         """Whether the peer has to take something before anything else is done for it."""
+        self._paused = False
+        """Whether nothing is read for now."""
         self._in_loop = False
         self._timed: Stage | None = None
         """The part of a request that has to come in time."""
@@ -116,8 +118,7 @@ class Door:
         elif self._answer is not None:
             if data.strip(b"\r\n"):  # not only the line end that old clients send after a body
                 self._answer.make_way()  # K-16
-            if len(self._buffer) > _EAGER and self._state is _State.ANSWERING:
-                self.transport.pauseProducing()
+            self._regulate()
 
     def connectionLost(self, reason: Failure) -> None:
         """End."""
@@ -130,21 +131,34 @@ class Door:
 
     def pauseProducing(self) -> None:
         """Do nothing more for a peer that does not take what it has been sent (G-16)."""
-        if not self._congested:
+        if not self._congested and self._state is not _State.CLOSING:
             self._congested = True
-            self.transport.pauseProducing()
             self._allow(self._site.settings.write_timeout)
+            self._regulate()
 
     def resumeProducing(self) -> None:
         """Go on."""
         self._congested = False
-        if self._state is _State.READING:
-            self.transport.resumeProducing()
+        if self._state is _State.ANSWERING:
+            self._site.deadlines.clear(self)
+        elif self._state is _State.READING:
             self._allow(_IDLE)
             self._work()
+        self._regulate()
 
     def stopProducing(self) -> None:
         """Do nothing: that the connection is lost is told elsewhere."""
+
+    def _regulate(self) -> None:
+        """Read from the peer, or do not, as there is room for more."""
+        full = self._state is not _State.CLOSING and (
+            self._congested or (self._state is _State.ANSWERING and len(self._buffer) > _EAGER))
+        if full is not self._paused:
+            self._paused = full
+            if full:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -159,13 +173,14 @@ class Door:
                     break
         finally:
             self._in_loop = False
+        self._regulate()
 
     def _step(self) -> bool:
         """Take one request from the buffer and answer it; returns whether there was a complete one."""
         parser = self._parser
         if parser is None:
             self._buffer = self._buffer.lstrip(b"\r\n")
-            target = _target(self._buffer, self._site.settings.max_url)
+            target = _target(self._buffer, self._site.settings.max_header_bytes)
             if target is None:
                 if self._buffer:
                     self._allow_stage(Stage.HEAD)
@@ -216,10 +231,7 @@ class Door:
         request, self._request, self._answer = self._request, None, None
         self._state = _State.READING
         self._write(request, reply)
-        if self._state is _State.READING and not self._congested:
-            if len(self._buffer) > _EAGER:
-                self.transport.resumeProducing()
-            self._work()
+        self._work()
 
     def _write(self, request: HTTPRequest | None, reply: HTTPReply) -> None:
         """Write a response, in one go (L-5)."""
@@ -240,7 +252,7 @@ class Door:
         request = HTTPRequest(parser.method, parser.target, parser.fields, b"", self.address, self.secure)
         reply = self._site.endpoint.polling.refuse(status, self._site.endpoint.polling.cors(request))
         self._site.log_answer(request, reply.status, len(reply.body))
-        write(self.transport, render(reply, int(time.time()), close=True))
+        write(self.transport, render(reply, int(time.time()), True, request.method != b"HEAD"))
         if status == 413:  # who is still sending would see a reset connection, and not the answer
             self._state, self._buffer, self._parser = _State.CLOSING, b"", None
             self._allow(_LINGER)
@@ -252,6 +264,7 @@ class Door:
         self._site.log_answer(request, takeover.reply.status, 0)
         self._state = _State.CLOSING
         self._forget()
+        self._regulate()
         write(self.transport, head(takeover.reply))
         data, self._buffer = self._buffer, b""
         hand_over(self.transport, takeover.protocol, data)
@@ -260,6 +273,7 @@ class Door:
         self._state = _State.CLOSING
         data, self._buffer = self._buffer, b""
         self._forget()
+        self._regulate()
         self._site.give_away(self, data)
 
     def _lose(self) -> None:
@@ -267,6 +281,7 @@ class Door:
         self._allow(_IDLE)  # for a peer that does not take its answer
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+        self._regulate()  # or TLS would not see that its peer closes as well
 
     def _forget(self) -> None:
         self._site.channels.discard(self)
@@ -309,10 +324,10 @@ class Door:
 
 
 def _target(data: bytes, most: int) -> bytes | None:
-    """Return the request target, None as long as it is not complete."""
-    start = data.find(b" ") + 1
-    end = data.find(b" ", start)
-    line = data.find(b"\n")
+    """Return the request target, None as long as it is not complete, b"" if it never will be."""
+    start = data.find(b" ", 0, most) + 1
+    end = data.find(b" ", start, most)
+    line = data.find(b"\n", 0, most)
     if start and end > 0 and (line < 0 or end < line):
         return data[start:end]
-    return b"" if line >= 0 or len(data) > most else None
+    return b"" if line >= 0 or len(data) >= most else None

@@ -6,18 +6,20 @@ import re
 from enum import Enum, auto
 from functools import lru_cache
 
-from httptools import HttpParserError, HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bayeux.settings import Settings
 
 _MAX_CHUNK_LINE = 256
 """Bytes of the line that says how long a chunk is."""
-
-
+_REQUEST_LINE = re.compile(rb"\S+ \S+ HTTP/1\.[01]\r\n")
+"""llhttp takes also what is for RTSP or Icecast, and other versions than these."""
+_CHUNK_LENGTH = re.compile(rb"[0-9A-Fa-f]+(?=[;\r])")
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _HIDDEN = b"upgrade-hidden"
 
 
+_LONG_NAME = 64
 _lower = lru_cache(maxsize=1024)(bytes.lower)
 """The same names come again and again, and are kept with requests that are held."""
 
@@ -61,11 +63,11 @@ class RequestParser:
     """
 
     __slots__ = ("_chunks", "_count", "_head", "_left", "_parser", "_pieces", "_settings", "_size", "expects",
-                 "fields", "keep_alive", "method", "stage", "target")
+                 "fields", "keep_alive", "method", "stage", "target", "version")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._parser = HttpRequestParser(self)
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._head = b""
         self._left = 0
         self._chunks: ChunkScanner | None = None
@@ -76,6 +78,8 @@ class RequestParser:
         self.target = b""
         self.fields = Fields()
         self._pieces: list[bytes] = []
+        self.version = ""
+        """That of HTTP."""
         self.keep_alive = True
         self.expects = False
         """Whether the client waits to be asked for the body."""
@@ -85,17 +89,14 @@ class RequestParser:
         """What has come of the body."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
-    @property
-    def version(self) -> str:
-        """The version of HTTP."""
-        return str(self._parser.get_http_version())
-
     def feed(self, data: bytes) -> bytes:
         """Take bytes; returns those that come after the request.  Raises ``BadRequest``."""
         if self.stage is Stage.HEAD:
             data = self._feed_head(data)
         if self.stage is Stage.BODY:
             data = self._feed_body(data)
+        if self.stage is Stage.COMPLETE:
+            self._parser = None  # it knows this object: a cycle, which would be garbage with each request
         return data
 
     def _feed_head(self, data: bytes) -> bytes:
@@ -110,10 +111,22 @@ class RequestParser:
                 raise BadRequest(400)
             return b""
         self._head = b""
+        if _REQUEST_LINE.match(head) is None:
+            raise BadRequest(400)
         self._parse(_hide_upgrade(head[:end]))
+        self._check()
         if self.stage is Stage.HEAD:
             self._begin_body()
         return head[end:]
+
+    def _check(self) -> None:
+        """Refuse what llhttp leaves to its users (RFC 9112, 3.2 and 6.1)."""
+        modern = self.version == "1.1"
+        coding = self.fields.get(b"transfer-encoding")
+        if modern and b"host" not in self.fields:
+            raise BadRequest(400)
+        if coding is not None and not (modern and coding.lower() == b"chunked"):
+            raise BadRequest(400)
 
     def _begin_body(self) -> None:
         self.stage = Stage.BODY
@@ -123,22 +136,27 @@ class RequestParser:
             self._left = int(self.fields[b"content-length"])
             if self._left > self._settings.max_body:
                 raise BadRequest(413)
-        self.expects = self.fields.get(b"expect", b"").lower() == b"100-continue"
+        self.expects = self.version == "1.1" and self.fields.get(b"expect", b"").lower() == b"100-continue"
 
     def _feed_body(self, data: bytes) -> bytes:
-        if self._chunks is None:
-            mine, rest = data[:self._left], data[self._left:]
+        if self._chunks is None:  # then there is nothing about it that could be wrong
+            mine = data[:self._left]
+            self._pieces.append(mine)
             self._left -= len(mine)
-        else:
-            end = self._chunks.scan(data)
-            mine, rest = data[:end], data[end:]
-        self._parse(mine)
-        return rest
+            if not self._left:
+                self.stage = Stage.COMPLETE
+            return data[len(mine):]
+        end = self._chunks.scan(data)
+        self._parse(data[:end])
+        if self._chunks.wrong:
+            raise BadRequest(400)
+        return data[end:]
 
     def _parse(self, data: bytes) -> None:
+        assert self._parser is not None
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:  # CONNECT is an upgrade, to llhttp
             if isinstance(error.__context__, BadRequest):
                 raise error.__context__ from None
             raise BadRequest(400) from None
@@ -149,7 +167,13 @@ class RequestParser:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = _lower(name)
+        self._count += 1
+        if self._count > self._settings.max_headers:
+            raise BadRequest(400)
+        if self.stage is Stage.BODY:
+            return  # a trailer changes nothing about the request (RFC 9110, 6.5.1)
+        name = _lower(name) if len(name) < _LONG_NAME else name.lower()
+        value = value.rstrip(b" \t")
         if name == _HIDDEN:
             name = b"upgrade"
         if name in self.fields:
@@ -157,13 +181,12 @@ class RequestParser:
                 raise BadRequest(400)
             value = self.fields[name] + (b"; " if name == b"cookie" else b", ") + value
         self.fields[name] = value
-        self._count += 1
-        if self._count > self._settings.max_headers:
-            raise BadRequest(400)
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None
         self.method = self._parser.get_method()
-        self.keep_alive = self._parser.should_keep_alive()
+        self.version = self._parser.get_http_version()
+        self.keep_alive = self.version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
@@ -187,7 +210,7 @@ def _hide_upgrade(head: bytes) -> bytes:
 class ChunkScanner:
     """Finds the end of a chunked body, however its bytes are cut; whether they are right is for llhttp."""
 
-    __slots__ = ("_last", "_left", "_line")
+    __slots__ = ("_last", "_left", "_line", "wrong")
 
     def __init__(self) -> None:
         self._line = b""
@@ -196,6 +219,8 @@ class ChunkScanner:
         """Bytes of the chunk, and of the line end behind it, that have yet to come."""
         self._last = False
         """Whether only trailers are to come."""
+        self.wrong = False
+        """Whether the body does not go on, since a line is too long or is no length."""
 
     def scan(self, data: bytes) -> int:
         """Return how many of these bytes belong to the body; fewer than all if it ends in them."""
@@ -207,26 +232,23 @@ class ChunkScanner:
                 position += step
                 continue
             end = data.find(b"\n", position) + 1
-            self._line += data[position:end or len(data)]
-            if len(self._line) > _MAX_CHUNK_LINE:
-                raise BadRequest(400)
-            if not end:
-                break
-            position, line, self._line = end, self._line.strip(), b""
-            if self._last:
-                if not line:
-                    return position
-            else:
-                self._begin(line)
+            line = self._line + data[position:end or len(data)]
+            if len(line) > _MAX_CHUNK_LINE or (end and not self._take(line)):
+                self.wrong = True
+                return position
+            self._line = b"" if end else line
+            position = end or len(data)
+            if self._last and line == b"\r\n":
+                return position
         return len(data)
 
-    def _begin(self, line: bytes) -> None:
-        """Read the length of a chunk."""
-        try:
-            size = int(line.partition(b";")[0], 16)
-        except ValueError:
-            raise BadRequest(400) from None
-        if size < 0:
-            raise BadRequest(400)
-        self._last = size == 0
-        self._left = size + 2 if size else 0
+    def _take(self, line: bytes) -> bool:
+        """Read a line, unless it is a trailer; says whether it may stand there."""
+        if not self._last:
+            length = _CHUNK_LENGTH.match(line)
+            if length is None:
+                return False
+            size = int(length[0], 16)
+            self._last = size == 0
+            self._left = size + 2 if size else 0
+        return True
