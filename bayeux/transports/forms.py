@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from bayeux.errors import EnvelopeError, MalformedEnvelope, TooManyMessages
@@ -12,6 +13,8 @@ from bayeux.settings import Settings
 _OTHER_FIELDS = 20
 """Fields that a form may have beside its messages; they are ignored."""
 _NAMES = (b"message", b"jsonp")
+_LONGEST_REMEMBERED = 100
+"""Characters of a Content-Type that is read once only, as clients send few different ones."""
 _LONGEST_NAME = 3 * len("message")
 """A field with a longer name is none of ours, however it is encoded."""
 
@@ -22,9 +25,8 @@ class UnsupportedType(EnvelopeError):
 
 def decode_body(content_type: str, body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
     """Decode a POST body by its Content-Type (L-3).  Raises ``EnvelopeError``."""
-    kind, _, parameters = content_type.partition(";")
-    kind = kind.strip().lower()
-    if parameters and _charset(parameters) not in ("", "utf-8", "utf8", "us-ascii"):
+    kind, charset = _media_type(content_type)
+    if charset not in ("", "utf-8", "utf8", "us-ascii"):
         raise UnsupportedType("use UTF-8")
     if kind in ("application/json", "text/json") or kind.endswith("+json"):
         return decode(body, settings)
@@ -73,9 +75,22 @@ def _unquote(text: bytes) -> bytes:
     return unquote_to_bytes(text.replace(b"+", b" "))
 
 
-def _charset(parameters: str) -> str:
-    for parameter in parameters.split(";"):
+def _media_type(content_type: str) -> tuple[str, str]:
+    """Read a Content-Type: what it is, and its charset, "" if it has none."""
+    if len(content_type) > _LONGEST_REMEMBERED:
+        return _read_media_type(content_type)
+    return _remembered_media_type(content_type)
+
+
+def _read_media_type(content_type: str) -> tuple[str, str]:
+    kind, _, parameters = content_type.partition(";")
+    charset = ""
+    for parameter in parameters.split(";") if parameters else ():
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
-            return value.strip().strip('"').lower()
-    return ""
+            charset = value.strip().strip('"').lower()
+            break
+    return kind.strip().lower(), charset
+
+
+_remembered_media_type = lru_cache(maxsize=128)(_read_media_type)
