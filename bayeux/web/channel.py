@@ -68,6 +68,14 @@ class BayeuxRequest(Request):
         else:
             super().handleContentChunk(data)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Take the whole request, unless it may be meant for another host (RFC 9112, 3.2)."""
+        hosts = self.requestHeaders.getRawHeaders(b"Host", [])
+        if path[:1] not in (b"/", b"*") or len(hosts) > 1 or (version == b"HTTP/1.1" and not hosts):
+            self.channel.refuse(400)
+        else:
+            super().requestReceived(command, path, version)
+
     def process(self) -> None:
         """Answer; whatever the resource, browsers are not to guess its type (G-30)."""
         self.responseHeaders.setRawHeaders(b"X-Content-Type-Options", [b"nosniff"])
@@ -96,6 +104,10 @@ class BayeuxChannel(HTTPChannel):
     _stage = _Stage.NOTHING
     _timed = _Stage.NOTHING
     _refused = False
+    _command = b""
+    """The method of the request that is being read; twisted.web sets and deletes it."""
+    patience: float | None = None
+    """Seconds that are left for the headers of the first request, if a part of them has been waited for."""
 
     def connectionMade(self) -> None:
         """Start the time for the first request."""
@@ -104,7 +116,7 @@ class BayeuxChannel(HTTPChannel):
         self.totalHeadersSize = self.MAX_LENGTH = self.settings.max_header_bytes
         self.site.channels.add(self)
         super().connectionMade()
-        self._allow(self.settings.header_timeout)
+        self._allow(self.settings.header_timeout if self.patience is None else self.patience)
         self._timed = _Stage.HEADERS
 
     def dataReceived(self, data: bytes) -> None:
@@ -114,11 +126,10 @@ class BayeuxChannel(HTTPChannel):
             self._watch()
 
     def lineReceived(self, line: bytes) -> None:
-        """Note that a request has begun."""
-        if self._refused:
+        """Note that a request has begun; empty lines before it, as old clients send them, are nothing."""
+        if self._refused or (not line and self._stage is _Stage.NOTHING):
             return
-        if line or self._stage is not _Stage.NOTHING:  # old clients send an empty one after a body
-            self._stage = _Stage.HEADERS
+        self._stage = _Stage.HEADERS
         super().lineReceived(line)
 
     def headerReceived(self, line: bytes) -> bool:
@@ -192,7 +203,8 @@ class BayeuxChannel(HTTPChannel):
         head = [b"HTTP/1.1 %d %b" % (reply.status, _REASONS[reply.status]), b"Connection: close",
                 b"Content-Length: %d" % len(reply.body),
                 *(b"%b: %b" % header for header in reply.headers)]
-        self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + reply.body)
+        body = b"" if self._command == b"HEAD" else reply.body
+        self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
         self.setTimeout(None)
         if status == 413:
             self._allow(_LINGER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from bayeux.web.channel import Connection
 from bayeux.web.parser import BadRequest, RequestParser, Stage
 from bayeux.web.response import hand_over, head, render
 
+_LINE_ENDS = re.compile(rb"(?:\r\n)+")
+"""Nothing, before a request: old clients send one after a body (RFC 9112, 2.2)."""
 _EAGER = 16_384
 """Bytes behind a request that is being answered which are read, so that a loss is seen meanwhile."""
 _LINGER = 2.0
@@ -49,8 +52,8 @@ class Home(Protocol):
     def is_ours(self, target: bytes) -> bool:
         """Say whether a request target is one for the endpoint."""
 
-    def give_away(self, door: Door, data: bytes) -> None:
-        """Let twisted.web have a connection, from this request on."""
+    def give_away(self, door: Door, data: bytes, patience: float | None) -> None:
+        """Let twisted.web have a connection, from this request on; its head has so many seconds left."""
 
     def channel_lost(self) -> None:
         """Take note of a connection that is gone."""
@@ -179,10 +182,11 @@ class Door:
         """Take one request from the buffer and answer it; returns whether there was a complete one."""
         parser = self._parser
         if parser is None:
-            self._buffer = self._buffer.lstrip(b"\r\n")
+            if self._buffer.startswith(b"\r\n"):
+                self._buffer = _LINE_ENDS.sub(b"", self._buffer, 1)
             target = _target(self._buffer, self._site.settings.max_header_bytes)
             if target is None:
-                if self._buffer:
+                if self._buffer not in (b"", b"\r"):
                     self._allow_stage(Stage.HEAD)
                 return False
             if not self._site.is_ours(target):
@@ -208,6 +212,7 @@ class Door:
 
     def _respond(self, parser: RequestParser) -> None:
         self._site.deadlines.clear(self)
+        self._timed = None
         self._closes = not parser.keep_alive
         request = HTTPRequest(parser.method, parser.target, parser.fields, parser.body, self.address,
                               self.secure, parser.fields.names)
@@ -272,9 +277,12 @@ class Door:
     def _give_away(self) -> None:
         self._state = _State.CLOSING
         data, self._buffer = self._buffer, b""
+        patience = None
+        if self._timed is Stage.HEAD and self.deadline is not None:
+            patience = self.deadline - self._site.clock.seconds()
         self._forget()
         self._regulate()
-        self._site.give_away(self, data)
+        self._site.give_away(self, data, patience)
 
     def _lose(self) -> None:
         self._state, self._buffer, self._parser = _State.CLOSING, b"", None
@@ -290,7 +298,7 @@ class Door:
 
     def close(self) -> None:
         """Close when what is being answered has been."""
-        if self._state is _State.ANSWERING:
+        if self._state is _State.ANSWERING or self._in_loop:
             self._closes = True
         elif self._state is _State.READING:
             self._lose()

@@ -12,6 +12,7 @@ from bayeux.settings import Settings
 
 _MAX_CHUNK_LINE = 256
 """Bytes of the line that says how long a chunk is."""
+_MAX_PIECES = 1_000
 _REQUEST_LINE = re.compile(rb"\S+ \S+ HTTP/1\.[01]\r\n")
 """llhttp takes also what is for RTSP or Icecast, and other versions than these."""
 _CHUNK_LENGTH = re.compile(rb"[0-9A-Fa-f]+(?=[;\r])")
@@ -141,7 +142,7 @@ class RequestParser:
     def _feed_body(self, data: bytes) -> bytes:
         if self._chunks is None:  # then there is nothing about it that could be wrong
             mine = data[:self._left]
-            self._pieces.append(mine)
+            self._keep(mine)
             self._left -= len(mine)
             if not self._left:
                 self.stage = Stage.COMPLETE
@@ -151,6 +152,12 @@ class RequestParser:
         if self._chunks.wrong:
             raise BadRequest(400)
         return data[end:]
+
+    def _keep(self, piece: bytes) -> None:
+        """Add to the body; very many small pieces would take far more memory than it."""
+        self._pieces.append(piece)
+        if len(self._pieces) > _MAX_PIECES:
+            self._pieces = [b"".join(self._pieces)]
 
     def _parse(self, data: bytes) -> None:
         assert self._parser is not None
@@ -189,7 +196,7 @@ class RequestParser:
         self.keep_alive = self.version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
+        self._keep(body)
         self._size += len(body)
         if self._size > self._settings.max_body:
             raise BadRequest(413)

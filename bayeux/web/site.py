@@ -65,9 +65,10 @@ class BayeuxSite(Site):
         path = target.partition(b"?")[0]
         return path in self._mounts or (path.startswith(self._below) and path not in self._scripts)
 
-    def give_away(self, door: Door, data: bytes) -> None:
+    def give_away(self, door: Door, data: bytes, patience: float | None) -> None:
         """Let twisted.web have a connection, from this request on."""
-        channel = super().buildProtocol(door.transport.getPeer())
+        channel = cast(BayeuxChannel, super().buildProtocol(door.transport.getPeer()))
+        channel.patience = patience
         hand_over(door.transport, channel, data)
 
     def refusal(self, status: int, request: BayeuxRequest | None) -> HTTPReply:
@@ -123,7 +124,7 @@ class _Answered:
             self.uri = self.uri.partition(b"?")[0].rpartition(b"/")[0] + b"/-"
         self.clientproto = b"HTTP/1.1"
         self.code = status
-        self.sentLength = size
+        self.sentLength = 0 if request.method == b"HEAD" else size
         self._request = request
 
     def getHeader(self, name: bytes) -> bytes | None:
