@@ -407,3 +407,15 @@ def test_what_others_might_read_otherwise_is_refused(data):
     data += b"\r\n\r\n" + sized(b"hello")  # so that nothing is missing
     for pieces in ([data], drops(data), [data[:20], data[20:]]):
         assert refusal(*pieces) == 400
+
+
+def test_what_many_clients_send_alike_is_kept_once():
+    """A held request keeps its headers: those of a browser would be the most of it."""
+    head = (b"POST /bayeux HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0\r\nCookie: a=b\r\n"
+            b"Authorization: Bearer x\r\nContent-Length: 0\r\n\r\n")
+    one, other = (RequestParser(Settings()) for _ in range(2))
+    one.feed(head)
+    other.feed(bytes(bytearray(head)))
+    assert one.fields[b"user-agent"] is other.fields[b"user-agent"]
+    assert one.fields[b"cookie"] is not other.fields[b"cookie"], "no secret is to outlive its request"
+    assert one.fields[b"authorization"] is not other.fields[b"authorization"]

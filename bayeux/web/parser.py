@@ -21,8 +21,18 @@ _HIDDEN = b"upgrade-hidden"
 
 
 _LONG_NAME = 64
+_LONG_VALUE = 256
+_SHARED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content-type", b"host", b"origin",
+                     b"referer", b"user-agent"})
+"""Headers of which many clients have the same."""
 _lower = lru_cache(maxsize=1024)(bytes.lower)
 """The same names come again and again, and are kept with requests that are held."""
+
+
+@lru_cache(maxsize=1024)
+def _shared(value: bytes) -> bytes:
+    """Return the same object for the same value, for the same reason."""
+    return value
 
 
 class BadRequest(Exception):
@@ -181,6 +191,8 @@ class RequestParser:
             return  # a trailer changes nothing about the request (RFC 9110, 6.5.1)
         name = _lower(name) if len(name) < _LONG_NAME else name.lower()
         value = value.rstrip(b" \t")
+        if name in _SHARED and len(value) < _LONG_VALUE:
+            value = _shared(value)
         if name == _HIDDEN:
             name = b"upgrade"
         if name in self.fields:
