@@ -88,8 +88,9 @@ class Exchange:
 
     def _answer(self, _: None) -> None:
         self._is_ready = True
-        if self._waiter is not None and self._released is not None:
-            self._waiter.released(self, self._released)
+        waiter, self._waiter = self._waiter, None  # it knows this object: a cycle, and so garbage
+        if waiter is not None and self._released is not None:
+            waiter.released(self, self._released)
 
     def drain(self) -> list[bytes]:
         """Return the messages of the response, in the order of D-8, taking the events along.

@@ -377,33 +377,36 @@ class Hub:
         """Subscribe to all of the channels named, or to none (section 9)."""
         session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        asking = iter(wanted)
+        waiting = self._ask(iter(wanted), session, message)
+        if waiting is None:
+            return self._apply(wanted, session, message)
+        return waiting.addCallback(lambda _: self._apply(wanted, session, message))
 
-        def ask(_: object = None) -> Reply | Deferred[Reply]:
-            for pattern in asking:
-                verdict = self.policy.can_subscribe(session, pattern, message)
-                if verdict is True:
-                    continue
-                if is_later(verdict):
-                    waiting = deferred(cast("Awaitable[bool]", verdict))
-                    return waiting.addCallback(self._permitted, pattern).addCallback(ask)
-                self._permitted(bool(verdict), pattern)
-            return apply()
+    def _ask(self, patterns: Iterator[str], session: Session, message: Message) -> Deferred[None] | None:
+        """Ask the policy about one pattern after the other; raises, now or later, for one that is refused."""
+        for pattern in patterns:
+            verdict = self.policy.can_subscribe(session, pattern, message)
+            if verdict is True:
+                continue
+            if is_later(verdict):
+                waiting = deferred(cast("Awaitable[bool]", verdict)).addCallback(self._permitted, pattern)
+                return waiting.addCallback(lambda _: self._ask(patterns, session, message))
+            self._permitted(bool(verdict), pattern)
+        return None
 
-        def apply() -> Reply:
-            if not session.alive:
-                raise UnknownClient(session.id)
-            known = set(session.subscriptions)
-            fresh = [pattern for pattern in dict.fromkeys(wanted) if pattern not in known]
-            room = self.settings.max_subscriptions - len(session.subscriptions)
-            if len(fresh) > room:
-                raise Denied("Too many subscriptions", fresh[room])
-            if not self.sessions.room_for(fresh):
-                raise TooBusy
-            self.sessions.subscribe(session, fresh)
-            return self._subscription_reply(message, session)
-
-        return ask()
+    def _apply(self, wanted: Sequence[str], session: Session, message: Message) -> Reply:
+        """Subscribe to what the policy allows, if there is room for all of it."""
+        if not session.alive:
+            raise UnknownClient(session.id)
+        known = set(session.subscriptions)
+        fresh = [pattern for pattern in dict.fromkeys(wanted) if pattern not in known]
+        room = self.settings.max_subscriptions - len(session.subscriptions)
+        if len(fresh) > room:
+            raise Denied("Too many subscriptions", fresh[room])
+        if not self.sessions.room_for(fresh):
+            raise TooBusy
+        self.sessions.subscribe(session, fresh)
+        return self._subscription_reply(message, session)
 
     def _permitted(self, verdict: bool, pattern: str) -> None:
         if not verdict:

@@ -2,12 +2,14 @@
 
 import gc
 import weakref
+from collections import Counter
 
 import pytest
 from twisted.internet.task import Clock
 
 from bayeux.garbage import Garbage
 from bayeux.metrics import Metrics
+from tests.fakenet import HANDSHAKE, HTTP, Net, WebSocketClient, connect, post, subscribe
 
 
 class Thing:
@@ -78,3 +80,73 @@ def test_at_the_end_everything_is_as_before(garbage, clock):
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
     assert clock.getDelayedCalls() == []
+
+
+# -- what the server leaves to be collected -------------------------------------------------------
+
+
+MANY = 60
+
+
+@pytest.fixture
+def left():
+    """Return which kinds of our objects only the collector could free, if there are many of them.
+
+    A few may be from the tests before, whose servers are garbage by now.
+    """
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+
+    def collect():
+        gc.collect()
+        kinds = Counter(type(each).__name__ for each in gc.garbage
+                        if type(each).__module__.startswith(("bayeux", "httptools", "websockets")))
+        return [kind for kind, count in kinds.items() if count >= MANY]
+
+    yield collect
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+@pytest.mark.parametrize("ack", [False, True])
+def test_a_delivery_by_long_polling_leaves_no_garbage(left, ack):
+    net = Net()
+    http = HTTP(net)
+    client = http.ask(post({**HANDSHAKE, "ext": {"ack": ack}})).messages[0]["clientId"]
+    http.ask(post(connect(client), subscribe(client)))
+    for number in range(MANY):
+        http.send(post(connect(client, ext={"ack": number + 1})))
+        net.publish(number)
+        assert http.responses()[0].messages[0]["data"] == number
+    assert left() == []
+
+
+def test_a_delivery_by_websocket_leaves_no_garbage(left):
+    net = Net()
+    socket = WebSocketClient(net)
+    client = socket.ask(HANDSHAKE)[0]["clientId"]
+    socket.ask(connect(client), subscribe(client))
+    for number in range(MANY):
+        socket.send(connect(client))
+        net.publish(number)
+        net.advance(30)
+    assert left() == []
+
+
+def test_clients_that_are_gone_leave_no_garbage(left):
+    net = Net()
+    for _ in range(MANY):
+        http, socket = HTTP(net), WebSocketClient(net)
+        client = http.ask(post(HANDSHAKE)).messages[0]["clientId"]
+        http.ask(post(connect(client), subscribe(client)))
+        http.send(post(connect(client)))
+        other = socket.ask(HANDSHAKE)[0]["clientId"]
+        socket.ask(connect(other), subscribe(other))
+        socket.send(connect(other))
+        http.wire.lose()
+        socket.wire.lose()
+        net.advance(60)
+    assert len(net.bayeux.hub.sessions) == 0
+    assert left() == []

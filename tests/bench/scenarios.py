@@ -1,0 +1,216 @@
+"""What is measured: each scenario starts its servers one after another and adds its figures.
+
+Servers that are compared run directly after one another, so that what else the machine does meets them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from time import sleep
+
+from tests.bench import servers
+from tests.bench.driver import Load, Result, Spec
+from tests.bench.figures import DRIVER, Figures, Mark
+from tests.bench.load import Clients
+from tests.bench.process import cpu_seconds, rss_bytes
+from tests.bench.servers import FAYE, FLOOR, TXBAYEUX, Server
+
+WEBSOCKET, POLLING = "websocket", "long-polling"
+_TARGET = 0.250
+"""The p99 latency, in seconds, up to which a rate counts as carried."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything."""
+
+    clients: int = 1000
+    channels: int = 10
+    websocket_rates: tuple[int, ...] = (10_000, 20_000)
+    polling_rates: tuple[int, ...] = (5_000,)
+    seconds: float = 5.0
+    warm: float = 1.0
+    step_seconds: float = 3.0
+    """How long each rate is tried when the most is looked for."""
+    first_rates: tuple[int, int] = (60_000, 8_000)
+    """Where the search for the most begins, WebSocket and long-polling."""
+    tries: int = 2
+    """How often a rate may fail before it counts as not carried: somebody else may have had the processor."""
+    refinements: int = 3
+    """How often the gap between what is carried and what is not is halved."""
+    widest: int = 20
+    """How many rates are tried at most to find that gap."""
+    idle: int = 2000
+    settle: float = 1.0
+    """How long they are left alone before their memory is measured."""
+    pause: float = 12.0
+    """For how long the probe looks for pauses."""
+
+
+QUICK = Scale(clients=300, websocket_rates=(5_000,), polling_rates=(2_000,), seconds=1.0, warm=0.3,
+              step_seconds=0.7, tries=1, refinements=0, widest=3, idle=300, pause=0.6)
+
+
+class Bench:
+    """One run: what is measured, how much, and where the figures go."""
+
+    def __init__(self, scale: Scale, figures: Figures, with_faye: bool, say: Callable[[str], None]) -> None:
+        self.scale = scale
+        self.figures = figures
+        self.rivals = (TXBAYEUX, FAYE) if with_faye else (TXBAYEUX,)
+        self.say = say
+        self._begin = {(who, kind): float(rate) for who in (TXBAYEUX, FAYE)
+                       for kind, rate in zip((WEBSOCKET, POLLING), scale.first_rates, strict=True)}
+
+    @contextmanager
+    def clients(self, who: str, kind: str) -> Iterator[Clients]:
+        """Start a server, and its clients."""
+        with servers.START[who]() as server, Clients(self._spec(server, kind)) as clients:
+            yield clients
+
+    def _spec(self, server: Server, kind: str) -> Spec:
+        return Spec(server.port, server.pid, kind, self.scale.clients, self.scale.channels)
+
+    # -- a load ---------------------------------------------------------------------------------
+
+    def fan_out(self, kind: str, rate: int, *marks: Mark, rivals: tuple[str, ...]) -> None:
+        """Measure deliveries at a rate, and the floor of their kind."""
+        scale, scenario = self.scale, f"{kind} at {rate}/s"
+        load = Load(rate, scale.seconds, scale.warm)
+        for who in rivals:
+            with self.clients(who, kind) as clients:
+                result = clients.load(load)
+            self._note(scenario, who, result, marks)
+            if who == TXBAYEUX:
+                self._note(scenario, FLOOR, self._floor(kind, load, result), marks)
+
+    def _floor(self, kind: str, load: Load, result: Result) -> Result:
+        bare, sample = ("sends", result.sample) if kind == WEBSOCKET else ("requests", result.request)
+        with servers.floor(bare, result.sample, self.scale.clients) as server:
+            spec = replace(self._spec(server, bare), publishers=int(kind == WEBSOCKET), sample=sample)
+            with Clients(spec) as clients:
+                return clients.load(load)
+
+    def _note(self, scenario: str, who: str, result: Result, marks: tuple[Mark, ...]) -> None:
+        add = self.figures.add
+        if result.delivered:
+            add(scenario, "CPU a delivery", "us", who, result.cpu / result.delivered * 1e6, *marks)
+            add(scenario, "latency p50", "ms", who, result.p50 * 1e3)
+            add(scenario, "latency p99", "ms", who, result.p99 * 1e3)
+        add(scenario, "lost or later than 3 s", "", who, result.expected - result.delivered)
+        add(scenario, DRIVER, "cores", who, result.driver)
+        self.say(f"{scenario}, {who}: {result.delivered} of {result.expected} delivered, "
+                 f"{result.cpu / max(1, result.delivered) * 1e6:.1f} us, p99 {result.p99 * 1e3:.1f} ms, "
+                 f"driver {result.driver:.2f} cores")
+
+    # -- the most -------------------------------------------------------------------------------
+
+    def most(self, kind: str, mark: Mark) -> None:
+        """Look for the highest rate that is carried: nothing lost, and p99 below a quarter of a second."""
+        for who in self.rivals:
+            reached, result = self._search(who, kind)
+            scenario = f"most by {kind}"
+            self.figures.add(scenario, "deliveries a second", "1/s", who, reached, mark)
+            if result is not None:
+                self.figures.add(scenario, "CPU a delivery at that rate", "us", who,
+                                 result.cpu / result.delivered * 1e6)
+                self.figures.add(scenario, "latency p99 at that rate", "ms", who, result.p99 * 1e3)
+                self.figures.add(scenario, DRIVER, "cores", who, result.driver)
+
+    def _search(self, who: str, kind: str) -> tuple[float, Result | None]:
+        """Go up, or down, by the half until the limit is between two rates; then halve the gap."""
+        low, high, best = 0.0, 0.0, None
+        rate = self._begin[who, kind]
+        for _ in range(self.scale.widest):
+            if (low and high) or rate < 100:
+                break
+            result = self._carried(who, kind, rate)
+            if result is not None:
+                low, best = rate, result
+            else:
+                high = rate
+            rate = low * 1.5 if low else high / 1.5
+        for _ in range(self.scale.refinements if high else 0):
+            rate = (low + high) / 2
+            result = self._carried(who, kind, rate)
+            if result is not None:
+                low, best = rate, result
+            else:
+                high = rate
+        if low:
+            self._begin[who, kind] = low
+        return low, best
+
+    def _carried(self, who: str, kind: str, rate: float) -> Result | None:
+        """Try a rate, again if need be; returns what came of it if it was carried."""
+        for _ in range(self.scale.tries):
+            with self.clients(who, kind) as clients:
+                result = clients.load(Load(rate, self.scale.step_seconds, self.scale.warm, drain=1.0))
+            carried = result.delivered >= result.expected and result.p99 < _TARGET and not result.closed
+            self.say(f"most by {kind}, {who}: {rate:.0f}/s {'carried' if carried else 'not carried'}, "
+                     f"{result.delivered} of {result.expected}, p99 {result.p99 * 1e3:.0f} ms, "
+                     f"{result.cpu / max(1, result.delivered) * 1e6:.1f} us, driver {result.driver:.2f}")
+            if carried:
+                return result
+        return None
+
+    # -- idle clients ---------------------------------------------------------------------------
+
+    def idle(self, kind: str, mark: Mark) -> None:
+        """Measure what idle clients cost, and how long they make another one wait."""
+        count, scale = self.scale.idle, self.scale
+        scenario = f"{count} idle by {kind}"
+        marks = (mark,) if count >= 15_000 else ()
+        add = self.figures.add
+        for who in self.rivals:
+            with servers.START[who]() as server:
+                probe = Spec(server.port, server.pid, kind, clients=1, channels=1, publishers=1)
+                with Clients(probe) as clients:
+                    alone = clients.load(Load(50, scale.pause / 2, scale.warm))
+                sleep(0.2)
+                before, cpu = rss_bytes(server.pid), cpu_seconds(server.pid)
+                crowd = Spec(server.port, server.pid, kind, count, publishers=0, topic="/idle",
+                             patience=60 + count / 100)
+                with Clients(crowd) as idle:
+                    cpu = cpu_seconds(server.pid) - cpu
+                    sleep(scale.settle)
+                    memory = (rss_bytes(server.pid) - before) / count / 1024
+                    with Clients(probe) as clients:
+                        result = clients.load(Load(50, scale.pause, scale.warm))
+                    if not idle.running:
+                        raise idle.complain("the idle clients have ended")
+            add(scenario, "memory a client (RSS)", "KiB", who, memory, *marks)
+            add(scenario, "CPU to come to life, a client", "us", who, cpu / count * 1e6)
+            add(scenario, "CPU while idle, with a probe at 50/s", "cores", who, result.cpu / result.seconds)
+            add(scenario, "lost by the probe", "", who, result.expected - result.delivered)
+            add(scenario, "longest pause of a probe", "ms", who, result.worst * 1e3)
+            add(scenario, "the same without idle clients", "ms", who, alone.worst * 1e3)
+            self.say(f"{scenario}, {who}: {memory:.2f} KiB a client, longest pause "
+                     f"{result.worst * 1e3:.1f} ms, without them {alone.worst * 1e3:.1f} ms")
+
+
+def websocket(bench: Bench) -> None:
+    """WebSocket at given rates; Faye only at the lowest, as it does not carry more."""
+    for place, rate in enumerate(bench.scale.websocket_rates):
+        if place == 0:
+            bench.fan_out(WEBSOCKET, rate, Mark(0.35, FAYE), rivals=bench.rivals)
+        else:
+            bench.fan_out(WEBSOCKET, rate, Mark(1.6, FLOOR), rivals=(TXBAYEUX,))
+
+
+def polling(bench: Bench) -> None:
+    """Long-polling at given rates."""
+    for rate in bench.scale.polling_rates:
+        bench.fan_out(POLLING, rate, Mark(2.2, FLOOR), Mark(0.35, FAYE), rivals=bench.rivals)
+
+
+SCENARIOS: dict[str, Callable[[Bench], None]] = {
+    "websocket": websocket,
+    "long-polling": polling,
+    "most-websocket": lambda bench: bench.most(WEBSOCKET, Mark(5, FAYE, at_least=True)),
+    "most-long-polling": lambda bench: bench.most(POLLING, Mark(2.5, FAYE, at_least=True)),
+    "idle-websocket": lambda bench: bench.idle(WEBSOCKET, Mark(4.5)),
+    "idle-long-polling": lambda bench: bench.idle(POLLING, Mark(4)),
+}
