@@ -65,12 +65,12 @@ def serve_requests(response: bytes) -> None:
             self._parser.feed_data(data)
 
         def on_message_complete(self) -> None:
-            self.transport.write(response)  # type: ignore[no-untyped-call]
+            self.transport.write(response)
 
     factory = protocol.ServerFactory()
     factory.protocol = Answers
     port = reactor.listenTCP(0, factory, _BACKLOG, "127.0.0.1")
-    print(f"listening on {port.getHost().port}", flush=True)  # type: ignore[attr-defined]
+    print(f"listening on {port.getHost().port}", flush=True)
     reactor.run()
 
 

@@ -47,7 +47,7 @@ class Clients(Process):
         while b"\n" not in self._unread:
             if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise self.complain(f"no answer from the driver for {seconds:g} s")
-            data = pipe.read1(65_536)  # type: ignore[attr-defined]
+            data = pipe.read1(65_536)
             if not data:
                 raise self.complain("the driver has ended")
             self._unread += data

@@ -122,7 +122,7 @@ def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Net
         for (name, client), proxy in zip(clients.items(), net.proxies, strict=True):
             told = f"seed {SEED}, {name}: {proxy.cuts} of {proxy.accepted} cut, {proxy.duplicated} doubled"
             until(lambda: everything[-1] in client.received,  # noqa: B023 - called before it goes on
-                  lambda: f"{told}; {client.received[-3:]}, {client.said()}")  # noqa: B023
+                  lambda: f"{told}; {client.received[-3:]}, {client.said()}")  # noqa: B023 - as above
             print(told)
             assert client.received == everything, told
             assert proxy.cuts >= 3, f"{told}: it was spared"

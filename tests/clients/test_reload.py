@@ -48,7 +48,7 @@ def test_a_reloaded_page_keeps_its_session_and_misses_nothing(transport: str, se
     try:
         for _ in range(RELOADS):
             before = publisher.published
-            until(lambda: [number for _, number in page.received if number > before], page.said)  # noqa: B023
+            until(lambda: [number for _, number in page.received if number > before], page.said)  # noqa: B023 - as above
             page.reload()
             page.connect()
             assert (page.client_id, page.carrier) == (identity, transport)
