@@ -28,7 +28,6 @@ from bayeux.connects import Connects
 from bayeux.errors import (
     BayeuxError,
     Denied,
-    InternalError,
     InvalidChannel,
     MissingClientID,
     MissingField,
@@ -40,7 +39,8 @@ from bayeux.errors import (
 from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
-from bayeux.messages import Advice, Event, Message, Rejected, Reply, decode_data, encode_data
+from bayeux.failures import Failures
+from bayeux.messages import Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
@@ -75,6 +75,7 @@ class Hub:
         for extension in built_in(self.settings, clock):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
+        self._failures = Failures(self.sessions, self.metrics, self._connection_types)
         self._connects = Connects(self.sessions, self.settings, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
@@ -195,7 +196,7 @@ class Hub:
         """Answer one message, whatever happens: here errors become replies (E-32)."""
         if isinstance(message, Rejected):
             call = Call(Message(message.channel, message.id), exchange.link)
-            return self._finish(self._failed(message, message.error), call, exchange)
+            return self._finish(self._failures.answer(message, message.error), call, exchange)
         call = Call(message, exchange.link)
         if message.channel != META_HANDSHAKE and message.client_id is not None:
             call.session = self._find(message, exchange)
@@ -206,7 +207,7 @@ class Hub:
             outcome = (self._dispatch(call, exchange) if waiting is None
                        else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
-            outcome = self._failed(message, error)
+            outcome = self._failures.answer(message, error)
         if isinstance(outcome, Deferred):
             return outcome.addErrback(self._failed_later, message).addCallback(self._finish, call, exchange)
         return self._finish(outcome, call, exchange)
@@ -226,56 +227,13 @@ class Hub:
         try:
             waiting = self._extensions.outgoing(reply, call)
         except Exception as error:
-            self._spoil(reply, call, error)
+            self._failures.spoil(reply, call, error)
             return None
         return None if waiting is None else waiting.addErrback(
-            lambda failure: self._spoil(reply, call, cast(BaseException, failure.value)))
-
-    def _spoil(self, reply: Reply, call: Call, error: BaseException) -> None:
-        error = self._told(error, reply.channel)
-        reply.successful = False
-        reply.error = str(self.sessions.failed(error))
-        if reply.channel == META_HANDSHAKE and call.session is not None:
-            self.sessions.remove(call.session, "kicked", Release.KICKED)  # which must be of no use (H-12)
-            reply.client_id = UNSET
-            reply.advice = self._refusal_advice(error)
+            lambda failure: self._failures.spoil(reply, call, cast(BaseException, failure.value)))
 
     def _failed_later(self, failure: Failure, message: Message) -> Reply:
-        return self._failed(message, cast(BaseException, failure.value))
-
-    def _told(self, error: BaseException, channel: str) -> BayeuxError:
-        """Return what a client is told of an error: of those that are not meant for it, only that it was."""
-        if isinstance(error, BayeuxError):
-            return error
-        self.metrics.application_errors += 1
-        self._log.failure("a handler failed on {channel!r}", Failure(error), channel=channel[:64])
-        return InternalError()
-
-    def _failed(self, message: Message | Rejected, error: BaseException) -> Reply:
-        error = self._told(error, message.channel)
-        reply = Reply(message.channel, False, id=message.id, error=str(self.sessions.failed(error)))
-        if message.channel == META_HANDSHAKE:
-            reply.version = reply.minimum_version = VERSION
-            reply.supported_connection_types = self._connection_types
-            reply.advice = self._refusal_advice(error)
-        elif message.channel == META_CONNECT:
-            if isinstance(error, UnknownClient | MissingClientID):
-                reply.advice = Advice("handshake", 0)  # K-4
-            elif isinstance(error, TooBusy):
-                reply.advice = Advice("handshake", self.sessions.spread())
-            else:
-                reply.advice = self.sessions.advice("retry")
-        elif message.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE) and isinstance(message, Message) and (
-            message.subscription is not None
-        ):
-            reply.subscription = message.subscription
-        return reply
-
-    def _refusal_advice(self, error: BayeuxError) -> Advice:
-        """Advise whoever could not shake hands; nobody may try again in a tight loop (H-12, H-13)."""
-        if error.code >= 429:
-            return Advice("handshake", self.sessions.spread(least=1.0))
-        return self.sessions.advice("none")
+        return self._failures.answer(message, cast(BaseException, failure.value))
 
     def _make_way(self, session: Session) -> None:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""

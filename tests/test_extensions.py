@@ -298,7 +298,7 @@ class TestWhatIsLookedAt:
 
         def change(call: Call) -> None:
             call.message = Message(call.message.channel, client_id=call.message.client_id,
-                                   data=b'"changed"')  # type: ignore[arg-type]
+                                   data=b'"changed"')  # type: ignore[arg-type]  # as a careless extension would
 
         world.hub.add_extension(Incoming(change))
         carrier = client.send(client.message("/a", data="original"))

@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
      "extensions.timesync", "sessions"},
     {"extensions.builtin"},
     {"exchange", "broker"},
-    {"connects"},
+    {"connects", "failures"},
     {"hub"},
     {"transports"},
     {"transports.origins", "transports.cookies", "transports.forms"},

@@ -1,0 +1,72 @@
+"""What becomes of a message that failed: the one place where errors become replies (E-32)."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bayeux.channels import META_CONNECT, META_HANDSHAKE, META_SUBSCRIBE, META_UNSUBSCRIBE
+from bayeux.errors import BayeuxError, InternalError, MissingClientID, TooBusy, UnknownClient
+from bayeux.extensions import Call
+from bayeux.messages import Advice, Message, Rejected, Reply
+from bayeux.metrics import Metrics
+from bayeux.session import Release
+from bayeux.sessions import Sessions
+from bayeux.versions import VERSION
+
+
+class Failures:
+    """Makes the unsuccessful replies of one hub, with the advice that belongs to each."""
+
+    _log = Logger()
+
+    def __init__(self, sessions: Sessions, metrics: Metrics, connection_types: tuple[str, ...]) -> None:
+        self._sessions = sessions
+        self._metrics = metrics
+        self._connection_types = connection_types
+
+    def answer(self, message: Message | Rejected, error: BaseException) -> Reply:
+        """Return the reply to a message that failed."""
+        told = self._told(error, message.channel)
+        reply = Reply(message.channel, False, id=message.id, error=str(self._sessions.failed(told)))
+        if message.channel == META_HANDSHAKE:
+            reply.version = reply.minimum_version = VERSION
+            reply.supported_connection_types = self._connection_types
+            reply.advice = self._refusal_advice(told)
+        elif message.channel == META_CONNECT:
+            if isinstance(told, UnknownClient | MissingClientID):
+                reply.advice = Advice("handshake", 0)  # K-4
+            elif isinstance(told, TooBusy):
+                reply.advice = Advice("handshake", self._sessions.spread())
+            else:
+                reply.advice = self._sessions.advice("retry")
+        elif message.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE) and isinstance(message, Message) and (
+            message.subscription is not None
+        ):
+            reply.subscription = message.subscription
+        return reply
+
+    def spoil(self, reply: Reply, call: Call, error: BaseException) -> None:
+        """Make an unsuccessful reply of one that an extension failed to let out."""
+        told = self._told(error, reply.channel)
+        reply.successful = False
+        reply.error = str(self._sessions.failed(told))
+        if reply.channel == META_HANDSHAKE and call.session is not None:
+            self._sessions.remove(call.session, "kicked", Release.KICKED)  # which must be of no use (H-12)
+            reply.client_id = UNSET
+            reply.advice = self._refusal_advice(told)
+
+    def _told(self, error: BaseException, channel: str) -> BayeuxError:
+        """Return what a client is told of an error: of those that are not meant for it, only that it was."""
+        if isinstance(error, BayeuxError):
+            return error
+        self._metrics.application_errors += 1
+        self._log.failure("a handler failed on {channel!r}", Failure(error), channel=channel[:64])
+        return InternalError()
+
+    def _refusal_advice(self, error: BayeuxError) -> Advice:
+        """Advise whoever could not shake hands; nobody may try again in a tight loop (H-12, H-13)."""
+        if error.code >= 429:
+            return Advice("handshake", self._sessions.spread(least=1.0))
+        return self._sessions.advice("none")
