@@ -134,3 +134,16 @@ def test_under_tls_the_inner_protocol_is_changed():
     assert transport.protocol is wrapper
     wrapper.dataReceived(b"def")
     assert protocol.got == ["made", b"abc", b"def"]
+
+
+@pytest.mark.parametrize("make", [lambda transport: transport, lambda transport: wrapped(transport)],
+                         ids=["plain", "under-tls"])
+def test_reading_goes_on_where_the_one_before_had_stopped_it(make):
+    """W-1: as behind an answer that its peer is slow to take."""
+    transport, protocol = StringTransport(), Next()
+    outer = make(transport)
+    outer.registerProducer(Protocol(), True)
+    outer.pauseProducing()
+    assert transport.producerState == "paused"
+    hand_over(outer, protocol)
+    assert transport.producerState == "producing"

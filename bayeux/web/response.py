@@ -42,6 +42,7 @@ def _date(seconds: int) -> bytes:
 def hand_over(transport: Any, protocol: IProtocol, data: bytes = b"") -> None:
     """Make a protocol that of a transport which has had another one, with bytes that were read already."""
     transport.unregisterProducer()
+    transport.resumeProducing()  # the other may have stopped it, and TLS would not tell the new one to go on
     if isinstance(transport, ProtocolWrapper):  # TLS
         transport.wrappedProtocol = protocol
     else:
