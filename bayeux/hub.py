@@ -213,6 +213,8 @@ class Hub:
         return self._finish(outcome, call, exchange)
 
     def _dispatch(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
+        if call.reply is not None:
+            return call.reply
         return self._meta.get(call.message.channel, self._publish)(call, exchange)
 
     def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:

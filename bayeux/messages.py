@@ -60,6 +60,16 @@ class Message(Struct, rename="camel", gc=False):
         return min(value, _MAX_ADVISED) / 1000
 
 
+class SignedMessage(Message, gc=False):
+    """A publish whose signature has been checked; no client can send one, only an extension makes it.
+
+    Its ``data`` is the payload that was signed.
+    """
+
+    key_id: str = ""
+    """The key that has signed it."""
+
+
 class Rejected(Struct):
     """An element of a batch that cannot be handled, and what its sender is told (M-5)."""
 

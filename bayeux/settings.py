@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bayeux.channels import is_pattern
+from bayeux.rules import ChannelRule, KeyRule
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -120,6 +121,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_buffer: Limit = 65_536
     """Bytes that are written to one stream at once; more than that stays in its session's queue (G-16).
     A peer is given ``write_timeout`` for it, so much more would cut off who is merely slow."""
+
+    # -- who may do what ------------------------------------------------------------------------
+    channel: tuple[ChannelRule, ...] = ()
+    """Rules for channels, ``[[channel]]`` in a file; what no rule is for, anybody may subscribe to and any
+    session may publish to."""
+    key: tuple[KeyRule, ...] = ()
+    """Keys for signatures and tokens, ``[[key]]`` in a file."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576

@@ -13,6 +13,7 @@ import bayeux
 LEVELS: list[set[str]] = [
     {"_version", "errors"},
     {"channels"},
+    {"keys", "rules"},
     {"settings"},
     {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
     {"queues", "garbage"},

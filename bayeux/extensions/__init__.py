@@ -24,7 +24,7 @@ from bayeux.settings import Settings
 class Call:
     """One message of a client, from when it comes in until its reply goes out."""
 
-    __slots__ = ("_notes", "hold", "link", "message", "session")
+    __slots__ = ("_notes", "hold", "link", "message", "reply", "session")
 
     def __init__(self, message: Message, link: Link) -> None:
         self.message = message
@@ -33,6 +33,8 @@ class Call:
         """Whom it speaks for: None before a handshake has succeeded, and for who may not speak so."""
         self.hold = True
         """Whether a connect may be held (K-7); an extension may decide that it is not."""
+        self.reply: Reply | None = None
+        """The answer, where an extension gives it: the message is not handled then."""
         self._notes: dict[object, Any] | None = None
 
     @property
