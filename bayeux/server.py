@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from bayeux.eventloop import EventLoop
 from bayeux.garbage import Garbage
 from bayeux.policy import Policy
 from bayeux.service import BayeuxService
@@ -49,6 +50,7 @@ class BayeuxServer(BayeuxService):
         self._ports: list[IListeningPort] = []
         self._listening = False
         self._garbage = Garbage(self.clock, self.settings.collection_interval, self.hub.metrics)
+        self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
         root = self._demos() if demo else self._greeting()
         for mount in self.settings.mounts:
@@ -65,6 +67,7 @@ class BayeuxServer(BayeuxService):
         super().startService()
         self._raise_open_files()
         self._garbage.start()
+        self._event_loop.start()
         self._listen()
 
     def stopService(self) -> Deferred[None]:
@@ -74,6 +77,7 @@ class BayeuxServer(BayeuxService):
     async def _stop(self) -> None:
         self._listening = False
         self._garbage.stop()
+        self._event_loop.stop()
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)

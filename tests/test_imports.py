@@ -16,7 +16,7 @@ LEVELS: list[set[str]] = [
     {"keys", "rules"},
     {"settings"},
     {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
-    {"queues", "garbage"},
+    {"eventloop", "garbage", "queues"},
     {"session"},
     {"extensions", "policy"},
     {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.timestamp",
