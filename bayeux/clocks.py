@@ -20,9 +20,8 @@ class MonotonicClock:
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
 
-    def seconds(self) -> float:
-        """Return seconds since some moment in the past."""
-        return time.monotonic()
+    seconds = staticmethod(time.monotonic)
+    """Returns seconds since some moment in the past."""
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object,
                   **kwargs: object) -> IDelayedCall:

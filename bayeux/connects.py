@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from bayeux.channels import META_CONNECT
 from bayeux.errors import Denied
@@ -32,7 +32,9 @@ class Connects:
         message, link = call.message, exchange.link
         first = session.state is State.HANDSHAKEN
         heartbeat = message.connection_type in _HEARTBEATS
-        if not heartbeat and not isinstance(link, Stream) and not (first and _has_eventsource(session)):
+        if session.stream is not None and not heartbeat and not isinstance(link, Stream) and not (
+            first and _has_eventsource(session)
+        ):
             self._sessions.leave_stream(session)
         superseded = self._sessions.connecting(session)
         exchange.cycle = session.cycle
@@ -90,7 +92,7 @@ class Connects:
             reply.successful = False
             reply.error = str(self._sessions.failed(Denied("Too many sessions in one browser")))
             reply.advice = self._sessions.advice("none")
-        cast(Advice, reply.advice).multiple_clients = True
+        reply.advice = structs.replace(cast(Advice, reply.advice), multiple_clients=True)
 
 
 def _has_eventsource(session: Session) -> bool:

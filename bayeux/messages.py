@@ -85,7 +85,7 @@ class _Head(Struct):
     id: MessageID = UNSET
 
 
-class Advice(Struct, gc=False):
+class Advice(Struct, frozen=True, gc=False):
     """What a client should do next, complete as A-2 wants it; times in milliseconds (A-1, A-7)."""
 
     reconnect: str
@@ -168,7 +168,7 @@ def decode_data(data: Raw | bytes) -> Any:
 
 def join(messages: Iterable[bytes]) -> bytes:
     """Make one envelope of encoded messages: always an array (M-2)."""
-    return b"[" + b",".join(messages) + b"]"
+    return b"[%b]" % b",".join(messages)
 
 
 def decode(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:

@@ -45,10 +45,13 @@ class EventQueue:
 
         Raises ``QueueOverflow`` where nothing may be lost silently.
         """
-        lost = () if self.fits(event, settings) else self.make_room(event, settings)
-        if event not in lost:
-            self.events.append(event)
-            self.size += len(event.json)
+        lost: Sequence[Event] = ()
+        if self.events and not self.fits(event, settings):
+            lost = self.make_room(event, settings)
+            if event in lost:
+                return lost
+        self.events.append(event)
+        self.size += len(event.json)
         return lost
 
     def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
@@ -68,10 +71,11 @@ class EventQueue:
 
     def take(self, most_bytes: int | None = None) -> list[Event]:
         """Hand the events to whoever is about to send them (D-13): all, or a few, but at least one."""
-        count = len(self.events)
-        if most_bytes is not None and self.size > most_bytes:
-            sizes = accumulate(len(event.json) for event in self.events)
-            count = max(1, sum(1 for _ in takewhile(lambda size: size <= most_bytes, sizes)))
+        if most_bytes is None or self.size <= most_bytes:
+            events, self.events, self.size = self.events, [], 0
+            return events
+        sizes = accumulate(len(event.json) for event in self.events)
+        count = max(1, sum(1 for _ in takewhile(lambda size: size <= most_bytes, sizes)))
         events = self.events[:count]
         del self.events[:count]
         self.size -= sum(len(event.json) for event in events)

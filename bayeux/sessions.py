@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
@@ -49,15 +48,18 @@ class Sessions:
         self._by_id: dict[str, Session] = {}
         self._registry: Registry[Session] = Registry()
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
-        self.held_by_browser: Counter[str] = Counter()
+        self.held_by_browser: dict[str, int] = {}
         """How many connects each browser has held (B-3)."""
-        self._by_address: Counter[str] = Counter()
-        self._held_by_address: Counter[str] = Counter()
+        self._by_address: dict[str, int] = {}
+        self._held_by_address: dict[str, int] = {}
         self._woken: dict[Session, None] = {}
         self.listeners: list[SessionListener] = []
         self.held = 0
         """How many connects are held now (Q-11, G-14)."""
         self.closed = False
+        self._limits_addresses = settings.max_held_per_address < settings.max_held
+        self._limits_browsers = settings.max_sessions_per_browser >= 0
+        self._usual_advice = Advice("retry", round(1000 * settings.interval), round(1000 * settings.timeout))
 
     def __len__(self) -> int:
         """Return how many sessions there are."""
@@ -88,7 +90,7 @@ class Sessions:
         """Create a session, which expires unless it connects (H-17).  Raises ``TooBusy`` (G-13)."""
         settings = self._settings
         if (self.closed or len(self._by_id) >= settings.max_sessions
-                or self._by_address[link.address] >= settings.max_sessions_per_address):
+                or self._by_address.get(link.address, 0) >= settings.max_sessions_per_address):
             raise TooBusy
         session = Session(self)
         session.browser_id = link.browser_id
@@ -238,17 +240,21 @@ class Sessions:
             self._overflow(session)
 
     def _put(self, session: Session, event: Event) -> None:
-        if not session.alive:
+        if session.state is State.REMOVED:
             return
-        if not session.queue.fits(event, self._settings):
+        queue = session.queue
+        if queue.events and not queue.fits(event, self._settings):
             self.dispatch(session)  # a burst: what there is can be written now
         try:
-            lost = session.queue.put(event, self._settings)
+            lost = queue.put(event, self._settings)
         except QueueOverflow:
             self._overflow(session)
             return
-        self._metrics.dropped += len(lost)
-        self._metrics.queued += event not in lost
+        if lost:
+            self._metrics.dropped += len(lost)
+            self._metrics.queued += event not in lost
+        else:
+            self._metrics.queued += 1
         if event.lazy is None:
             self._wake(session)
         else:
@@ -273,7 +279,7 @@ class Sessions:
 
     def dispatch(self, session: Session) -> None:
         """Send what is queued, if there is something that can carry it now."""
-        if not session.queue:
+        if not session.queue.events:
             return
         if session.stream is not None and not self.connect_only(session):
             session.stream.push()
@@ -292,12 +298,12 @@ class Sessions:
         """Say whether the session's browser already holds as many connects as it may (B-3, B-4)."""
         limit = self._settings.max_sessions_per_browser
         browser = session.browser_id
-        return browser is not None and 0 <= limit <= self.held_by_browser[browser]
+        return browser is not None and 0 <= limit <= self.held_by_browser.get(browser, 0)
 
     def full(self, session: Session) -> bool:
         """Say whether the server holds as many connects as it may, in all or for the address (G-14)."""
         return (self.held >= self._settings.max_held
-                or self._held_by_address[session.address] >= self._settings.max_held_per_address)
+                or self._held_by_address.get(session.address, 0) >= self._settings.max_held_per_address)
 
     def connecting(self, session: Session) -> Parked | None:
         """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12).
@@ -350,8 +356,9 @@ class Sessions:
     def _count(self, session: Session, step: int) -> None:
         """Count a held connect in or out; a browser has few connections, but streams are not of these."""
         self.held += step
-        _count(self._held_by_address, session.address, step)
-        if session.browser_id is not None and not isinstance(session.link, Stream):
+        if self._limits_addresses:
+            _count(self._held_by_address, session.address, step)
+        if self._limits_browsers and session.browser_id is not None and not isinstance(session.link, Stream):
             _count(self.held_by_browser, session.browser_id, step)
 
     # -- time -----------------------------------------------------------------------------------
@@ -390,6 +397,8 @@ class Sessions:
 
     def advice(self, reconnect: str, interval: float | None = None) -> Advice:
         """Return complete advice (A-2); ``interval`` in seconds, None: as configured."""
+        if interval is None and reconnect == "retry":
+            return self._usual_advice
         seconds = self._settings.interval if interval is None else interval
         return Advice(reconnect, round(1000 * seconds), round(1000 * self._settings.timeout))
 
@@ -415,8 +424,10 @@ class Sessions:
                 self._log.failure("a session listener failed")
 
 
-def _count(counts: Counter[str], key: str, step: int) -> None:
+def _count(counts: dict[str, int], key: str, step: int) -> None:
     """Count up or down, and keep nothing of what has come to none."""
-    counts[key] += step
-    if not counts[key]:
+    count = counts.get(key, 0) + step
+    if count:
+        counts[key] = count
+    else:
         del counts[key]

@@ -132,6 +132,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
     """Bytes of a request body, counted while they are read (G-1)."""
+    max_chunks: Limit = 10_000
+    """Chunks of a request body that is sent in such, so that none is sent byte by byte (G-1)."""
     max_message: Limit = 65_536
     """Bytes of one Bayeux message (G-2)."""
     max_batch: Limit = 100

@@ -493,8 +493,9 @@ def test_a_connection_that_is_lost_is_forgotten(server):
 
 
 ODD_TARGETS = {
-    "an absolute target": post(HANDSHAKE, path="http://example.org/bayeux"),
-    "an absolute target elsewhere": post(HANDSHAKE, path="https://example.com/"),
+    "an absolute target of another kind": post(HANDSHAKE, path="ftp://example.org/bayeux"),
+    "an absolute target with a password": post(HANDSHAKE, path="http://a:b@example.org/bayeux"),
+    "an absolute target and no host": post(HANDSHAKE, path="http://example.org/bayeux", host=None),
     "CONNECT elsewhere": post(HANDSHAKE, path="example.com:443", method="CONNECT"),
     "no slash": post(HANDSHAKE, path="bayeux"),
     "no target": b"POST HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -524,6 +525,31 @@ def test_nor_on_a_connection_that_twisted_web_has(server, request_):
     assert statuses(connection.output) == [404, 400]
     assert connection.closed
     assert len(server.hub.sessions) == 0
+
+
+@pytest.mark.parametrize("before", [b"", FOREIGN], ids=["here", "by twisted.web"])
+@pytest.mark.parametrize("target", ["http://example.org/bayeux", "HTTP://example.org:8080/bayeux/x"])
+def test_a_target_may_be_absolute(server, before, target):
+    """RFC 9112 3.2.2: proxies are asked so, and a server must accept it."""
+    connection = server.connection()
+    connection.send(before + post(HANDSHAKE, path=target))
+    assert statuses(connection.output)[-1] == 200
+    assert len(server.hub.sessions) == 1
+
+
+@pytest.mark.parametrize("origin, status", [("http://example.org", 200), ("http://127.0.0.1", 403)])
+@pytest.mark.parametrize("before", [b"", FOREIGN], ids=["here", "by twisted.web"])
+def test_an_absolute_target_says_which_host_is_meant(server, before, origin, status):
+    """RFC 9112 3.2.2: and not the header; O-1 goes by it."""
+    connection = server.connection()
+    connection.send(before + post(HANDSHAKE, path="http://example.org/bayeux", origin=origin))
+    assert statuses(connection.output)[-1] == status
+
+
+def test_an_absolute_target_of_something_else_is_served_too(server):
+    connection = server.connection()
+    connection.send(post(method="GET", path="http://example.org/nowhere", body=b"", content_type=None))
+    assert connection.statuses == [404]
 
 
 def test_a_bad_request_waits_for_its_turn(slow):
@@ -639,8 +665,83 @@ def test_an_idle_connection_keeps_nothing_of_its_requests(server):
     connection.send(post(HANDSHAKE))
     door = connection.channel
     assert isinstance(door, Door)
-    assert (door._parser, door._request, door._answer, door._buffer) == (None, None, None, b"")
+    assert (door._parser, door._logged, door._answer, door._buffer) == (None, None, None, b"")
+    assert door._known.body == b""
     assert not hasattr(door, "__dict__")
+
+
+# -- the same head again --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n"], ids=["nothing between", "a line end between"])
+@pytest.mark.parametrize("cut", [0, 1, 30, 200, 250, -1])
+def test_requests_with_the_same_head_are_each_answered_by_its_own_body(server, cut, between):
+    """RFC 9112 9.3: however they are cut, and though only the first head is read."""
+    connection = server.connection()
+    for number in range(10, 20):
+        data = between + post({**HANDSHAKE, "id": str(number)})
+        connection.send(*(piece for piece in (data[:cut], data[cut:]) if piece))
+    assert ids(connection.output) == list(range(10, 20))
+
+
+def test_requests_with_the_same_head_may_come_together(server):
+    """K-16."""
+    connection = server.connection()
+    connection.send(post({**HANDSHAKE, "id": "10"}))
+    connection.send(b"".join(post({**HANDSHAKE, "id": str(number)}) for number in range(11, 20)))
+    assert ids(connection.output) == list(range(10, 20))
+
+
+def test_a_head_that_differs_in_one_header_is_read(server):
+    """O-4: what is known of one is not what another says."""
+    connection = server.connection()
+    same = post(HANDSHAKE, origin="http://127.0.0.1")
+    for request in (same, same, same.replace(b"//127.0.0.1", b"//127.0.0.2"), same):
+        connection.send(request)
+    assert connection.statuses == [200, 200, 403, 200]
+
+
+def test_a_session_of_another_browser_is_not_used_by_a_head_that_is_known(server):
+    """B-2: the cookie is in the head."""
+    connection = server.connection()
+    connection.send(post(HANDSHAKE, cookie="BAYEUX_BROWSER=aaaaaaaaaaaaaaaaaaaa"))
+    client = connection.messages[0]["clientId"]
+    mine = post(publish(client, 1), cookie="BAYEUX_BROWSER=aaaaaaaaaaaaaaaaaaaa")
+    others = mine.replace(b"aaaaaaaa", b"bbbbbbbb")
+    answers = []
+    for request in (mine, mine, others, others):
+        connection.send(request)
+        answers.append(connection.messages[0]["successful"])
+    assert answers == [True, True, False, False]
+
+
+def test_a_known_head_with_a_body_that_is_too_large_is_refused(server):
+    """G-1: its length is a part of it."""
+    connection = server.connection()
+    large = post(HANDSHAKE).replace(b"Content-Length: ", b"content-length: 99999999")
+    connection.send(post(HANDSHAKE), post(HANDSHAKE))
+    connection.send(re.sub(rb"(?i)content-length: \d+", b"content-length: 99999999", large))
+    assert connection.statuses == [200, 200, 413]
+
+
+def test_a_known_head_that_asks_for_it_closes_the_connection(server):
+    """L-9."""
+    connection = server.connection()
+    connection.send(post(HANDSHAKE, connection="close") * 3)
+    assert connection.statuses == [200]
+    assert connection.closed
+
+
+def test_a_request_with_a_known_head_is_answered_though_the_server_is_stopping(server):
+    """Q-10: who stops it may be asked in the middle of the request."""
+    connection = server.connection()
+    connection.send(post(HANDSHAKE))
+    client = connection.messages[0]["clientId"]
+    server.hub.service("/service/stop", lambda session, data: server.site.close() and None)
+    for channel in ("/service/none", "/service/stop"):
+        connection.send(post(publish(client, 1, channel=channel)))
+    assert connection.statuses == [200, 200, 200]
+    assert connection.closed
 
 
 def test_a_client_gets_events_by_its_connects(server):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -54,6 +55,10 @@ class Extension:
     """
 
     __slots__ = ()
+
+    reads_ext = False
+    """Whether ``incoming`` and ``outgoing`` have something to do only with messages that have an ``ext``:
+    all others then cost nothing."""
 
     def incoming(self, call: Call) -> object:
         """Look at a message before it is handled; return False to refuse it (E-22).
@@ -114,22 +119,25 @@ class Extensions:
         self._sort()
 
     def _sort(self) -> None:
+        plain = [extension for extension in self._all if not extension.reads_ext]
         self._incoming = _hooks(self._all, "incoming")
+        self._incoming_plain = _hooks(plain, "incoming")
         self._outgoing = _hooks(reversed(self._all), "outgoing")
+        self._outgoing_plain = _hooks(reversed(plain), "outgoing")
         self._publishing = _hooks(self._all, "publishing")
         self.filters = _hooks(reversed(self._all), "delivering")
         """The server-wide ones that decide what of an event a session gets."""
 
     def incoming(self, call: Call) -> Deferred[None] | None:
         """Run the hooks for a message; raises, now or later, what refuses it."""
-        hooks = self._incoming
+        hooks = self._incoming_plain if call.message.ext is UNSET else self._incoming
         if call.session is not None and call.session.extensions:
             hooks = hooks + _hooks(call.session.extensions, "incoming")
         return _run(iter(hooks), call) if hooks else None
 
     def outgoing(self, reply: Reply, call: Call) -> Deferred[None] | None:
         """Run the hooks for a reply."""
-        hooks = self._outgoing
+        hooks = self._outgoing_plain if call.message.ext is UNSET else self._outgoing
         if call.session is not None and call.session.extensions:
             hooks = _hooks(reversed(call.session.extensions), "outgoing") + hooks
         return _run(iter(hooks), reply, call) if hooks else None

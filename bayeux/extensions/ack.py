@@ -79,6 +79,8 @@ class AckQueue(EventQueue):
 class Ack(Extension):
     """Gives an ``AckQueue`` to every client that asks for one at its handshake (XA-1)."""
 
+    reads_ext = True
+
     def incoming(self, call: Call) -> None:
         """Read the acknowledgement in a connect; anything but a number acknowledges nothing (XA-7)."""
         if call.message.channel == META_CONNECT and call.session is not None and (

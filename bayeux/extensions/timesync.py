@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TypeGuard
 
-from msgspec import UNSET
-
 from bayeux.channels import is_meta
 from bayeux.extensions import Call, Extension
 from bayeux.messages import Reply
@@ -23,13 +21,15 @@ class Timesync(Extension):
     ``wall`` tells the time of day.
     """
 
+    reads_ext = True
+
     def __init__(self, accuracy: float, wall: Callable[[], float] = time.time) -> None:
         self._accuracy = 1000 * accuracy
         self._wall = wall
 
     def incoming(self, call: Call) -> None:
         """Note when a message has come, and what its sender knows (XT-2)."""
-        if call.message.ext is UNSET or not is_meta(call.message.channel):
+        if not is_meta(call.message.channel):
             return
         asked = call.message.extensions().get("timesync")
         if not isinstance(asked, dict) or not _is_time(client := asked.get("tc")):
@@ -47,7 +47,7 @@ class Timesync(Extension):
 
     def outgoing(self, reply: Reply, call: Call) -> None:
         """Answer, with the time that the message has spent here (XT-2)."""
-        if call.message.ext is not UNSET and (answer := call.notes.get(Timesync)) is not None:
+        if (answer := call.notes.get(Timesync)) is not None:
             reply.extend("timesync", {**answer, "p": self._now() - answer["ts"]})
 
     def _now(self) -> int:

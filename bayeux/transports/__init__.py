@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from sys import intern
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+_SHARED = frozenset({"accept", "accept-encoding", "accept-language", "content-length", "content-type", "host",
+                     "origin", "referer", "user-agent"})
+"""Headers of which many clients have the same."""
+
+
+class RequestHeaders:
+    """The headers of a request, kept for as long as its connection or session, and so in little memory.
+
+    Call it with a lower-case name: it returns the value, "" where there is none.
+    """
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        texts: list[str] = []
+        for name, value in fields:
+            texts += (intern(name), intern(value) if name in _SHARED else value)
+        self._texts = tuple(texts)
+
+    def __call__(self, name: str) -> str:
+        for index in range(0, len(self._texts), 2):
+            if self._texts[index] == name:
+                return self._texts[index + 1]
+        return ""
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names."""
+        return self._texts[::2]
 
 
 @dataclass(slots=True)
@@ -28,6 +59,9 @@ class HTTPRequest:
     """Whether it came by TLS."""
     names: Callable[[], Iterable[str]] = tuple
     """Returns the lower-case names of all headers."""
+    known: object = None
+    """What a transport has read out of all this but the body; whoever parses HTTP may give it the same
+    object with another body, when a request comes that is no different otherwise."""
 
 
 @dataclass(slots=True)
@@ -40,7 +74,8 @@ class HTTPReply:
     body: bytes = b""
     close: bool = False
     """Whether the connection is to be closed after it."""
-    cookies: list[bytes] = field(default_factory=list)
+    cookies: tuple[bytes, ...] = ()
+    """Values of Set-Cookie headers."""
 
 
 class Waiting(Protocol):

@@ -49,6 +49,20 @@ _REASONS = {
 """Constant texts, with nothing of the request in them (G-23)."""
 
 
+class _Caller:
+    """Whoever sends a request, as far as its head tells: the same for all with that head."""
+
+    __slots__ = ("content_type", "cors", "headers", "link", "secure")
+
+    def __init__(self, request: HTTPRequest, link: Link, cors: Headers, headers: Headers) -> None:
+        self.link = link
+        self.cors = cors
+        self.headers = headers
+        """Those of the response to what can be processed."""
+        self.secure = request.secure
+        self.content_type = request.header("content-type")
+
+
 class Polling:
     """Answers HTTP requests: decodes the batch, has the hub handle it, encodes the response.
 
@@ -67,26 +81,35 @@ class Polling:
 
     def answer(self, request: HTTPRequest) -> HTTPReply | Waiting:
         """Answer a request, now or later; whatever it holds, this raises nothing."""
-        get = request.method == b"GET"
-        cors = self.origins.check(request, script=get and self._jsonp)
+        caller = request.known
+        if not isinstance(caller, _Caller):
+            get = request.method == b"GET" and self._jsonp
+            found = self._get_to_know(request, get)
+            if isinstance(found, HTTPReply):
+                return found
+            if get:
+                return self._answer_script(request, found)
+            request.known = caller = found
+        body = request.body
+        if len(body) > self._settings.max_body:
+            return self.refuse(413, caller.cors)
+        try:
+            messages = decode_body(caller.content_type, body, self._settings)
+        except EnvelopeError as error:
+            return self._refuse_envelope(caller, error)
+        return self._process(messages, caller)
+
+    def _get_to_know(self, request: HTTPRequest, get: bool) -> _Caller | HTTPReply:
+        """Read the head of a request; returns the answer if it is to have no other."""
+        cors = self.origins.check(request, script=get)
         if cors is None:
             return self.refuse(403)
         if len(request.target) > self._settings.max_url:
             return self.refuse(414, cors)
-        if len(request.body) > self._settings.max_body:
-            return self.refuse(413, cors)
         if request.method == b"OPTIONS":
             return self._preflight(request, cors)
-        if request.method != b"POST" and not (get and self._jsonp):
+        if request.method != b"POST" and not get:
             return self.refuse(405, cors + self._allow)
-        try:
-            callback, messages = self._decode_query(request) if get else (None, self._decode_body(request))
-            if not messages:
-                raise MalformedEnvelope("no messages")  # M-4
-        except UnsupportedType as error:
-            return self.refuse(415, cors, error)
-        except EnvelopeError as error:
-            return self.refuse(400, cors, error)
         link = Link(
             connection_type="callback-polling" if get else "long-polling",
             address=request.address,
@@ -94,10 +117,29 @@ class Polling:
             serial=get,
             header=request.header,
         )
-        exchange = self._hub.receive(messages, link)
+        return _Caller(request, link, cors, (_SCRIPT if get else _JSON) + cors)
+
+    def _answer_script(self, request: HTTPRequest, caller: _Caller) -> HTTPReply | Waiting:
+        """Answer a JSONP request."""
+        if len(request.body) > self._settings.max_body:
+            return self.refuse(413, caller.cors)
+        try:
+            callback, messages = self._decode_query(request)
+        except EnvelopeError as error:
+            return self._refuse_envelope(caller, error)
+        return self._process(messages, caller, callback)
+
+    def _process(self, messages: Sequence[Message | Rejected], caller: _Caller,
+                 callback: str | None = None) -> HTTPReply | Waiting:
+        if not messages:
+            return self.refuse(400, caller.cors, MalformedEnvelope("no messages"))  # M-4
+        exchange = self._hub.receive(messages, caller.link)
         if exchange.pending is None and not exchange.parked:
-            return self.reply(request.secure, cors, callback, exchange)
-        return _Answer(self, request.secure, cors, callback, exchange)
+            return self.reply(caller, callback, exchange)
+        return _Answer(self, caller, callback, exchange)
+
+    def _refuse_envelope(self, caller: _Caller, error: EnvelopeError) -> HTTPReply:
+        return self.refuse(415 if isinstance(error, UnsupportedType) else 400, caller.cors, error)
 
     def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None) -> HTTPReply:
         """Return a response that refuses a request as a whole."""
@@ -114,9 +156,6 @@ class Polling:
             return HTTPReply(204, self.origins.preflight(cors))
         return HTTPReply(204, self._allow)
 
-    def _decode_body(self, request: HTTPRequest) -> Sequence[Message | Rejected]:
-        return decode_body(request.header("content-type"), request.body, self._settings)
-
     def _decode_query(self, request: HTTPRequest) -> tuple[str, Sequence[Message | Rejected]]:
         """Decode a JSONP request into the name of its callback and its messages (J-1 to J-3)."""
         fields = parse(request.target.partition(b"?")[2], self._settings)
@@ -126,20 +165,19 @@ class Polling:
             raise MalformedEnvelope("bad jsonp parameter")
         return callback, decode_fields(fields, self._settings)
 
-    def reply(self, secure: bool, cors: Headers, callback: str | None, exchange: Exchange) -> HTTPReply:
+    def reply(self, caller: _Caller, callback: str | None, exchange: Exchange) -> HTTPReply:
         """Write the response to an exchange that is complete; its events leave their queue here."""
         body = join(exchange.drain())
-        if callback is None:
-            reply = HTTPReply(200, _JSON + cors, body)
-        else:
+        if callback is not None:
             # Only inside strings can these stand in JSON; in a script they would end the line (J-4).
             body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-            reply = HTTPReply(200, _SCRIPT + cors, b"/**/%b(%b);" % (callback.encode("ascii"), body))
-        session = exchange.session
-        if exchange.opened and session is not None and session.browser_id is None:
-            session.browser_id = new_id()
-            reply.cookies.append(self.cookie.write(session.browser_id, secure))
-        reply.close = self._hub.sessions.closed
+            body = b"/**/%b(%b);" % (callback.encode("ascii"), body)
+        reply = HTTPReply(200, caller.headers, body, self._hub.sessions.closed)
+        if exchange.opened:
+            session = exchange.session
+            if session is not None and session.browser_id is None:
+                session.browser_id = new_id()
+                reply.cookies = (self.cookie.write(session.browser_id, caller.secure),)
         return reply
 
     def superseded(self, cors: Headers) -> HTTPReply:
@@ -150,14 +188,12 @@ class Polling:
 class _Answer:
     """The answer to one request, for as long as it has to be waited for; of the request it keeps little."""
 
-    __slots__ = ("_callback", "_cors", "_exchange", "_lost", "_polling", "_secure", "reply")
+    __slots__ = ("_callback", "_caller", "_exchange", "_lost", "_polling", "reply")
 
-    def __init__(self, polling: Polling, secure: bool, cors: Headers, callback: str | None,
-                 exchange: Exchange) -> None:
+    def __init__(self, polling: Polling, caller: _Caller, callback: str | None, exchange: Exchange) -> None:
         self.reply: Deferred[HTTPReply] = Deferred()
         self._polling = polling
-        self._secure = secure
-        self._cors = cors
+        self._caller = caller
         self._callback = callback
         self._exchange = exchange
         self._lost = False
@@ -184,9 +220,9 @@ class _Answer:
     def released(self, exchange: Exchange, why: Release) -> None:
         """Answer the connect that was held."""
         if why is Release.SUPERSEDED:
-            self.reply.callback(self._polling.superseded(self._cors))
+            self.reply.callback(self._polling.superseded(self._caller.cors))
         elif not self._lost:
             self.reply.callback(self._write())
 
     def _write(self) -> HTTPReply:
-        return self._polling.reply(self._secure, self._cors, self._callback, self._exchange)
+        return self._polling.reply(self._caller, self._callback, self._exchange)

@@ -6,7 +6,6 @@ session's queue, which is bounded, and nothing more is read from it (G-16, D-14)
 
 from __future__ import annotations
 
-from sys import intern
 from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,7 +16,7 @@ from zope.interface import implementer
 from bayeux.deadlines import Deadlines
 from bayeux.hub import Hub
 from bayeux.session import Session, Stream
-from bayeux.transports import HTTPRequest
+from bayeux.transports import HTTPRequest, RequestHeaders
 
 _CLOSING_TIME = 2.0
 """Seconds in which a peer has to take what is still to be sent, and to close its side."""
@@ -80,25 +79,6 @@ class Transport(Protocol):
     def resumeProducing(self) -> None: ...
 
 
-class _KeptHeaders:
-    """The headers of a request that is long over, as ``Link.header`` wants them, in little memory."""
-
-    __slots__ = ("_texts",)
-
-    def __init__(self, request: HTTPRequest) -> None:
-        texts: list[str] = []
-        for name in request.names():
-            if not name.startswith(("sec-websocket-", "connection", "upgrade")):
-                texts += (intern(name), intern(request.header(name)))
-        self._texts = tuple(texts)
-
-    def __call__(self, name: str) -> str:
-        for index in range(0, len(self._texts), 2):
-            if self._texts[index] == name:
-                return self._texts[index + 1]
-        return ""
-
-
 @implementer(IProtocol, IPushProducer)
 class Connection(Stream):
     """One stream: the link of a session, and the protocol of a Twisted transport.
@@ -110,7 +90,7 @@ class Connection(Stream):
 
     def __init__(self, streams: Streams, connection_type: str, request: HTTPRequest,
                  browser_id: str | None) -> None:
-        super().__init__(connection_type, request.address, browser_id, header=_KeptHeaders(request))
+        super().__init__(connection_type, request.address, browser_id, header=_kept(request))
         self._streams = streams
         self.deadline: float | None = None
         self.alarm: float | None = None
@@ -168,8 +148,8 @@ class Connection(Stream):
 
     def push(self) -> None:
         """Write what the session has queued, until the peer has enough to do."""
-        while not self.congested and self.session is not None and self.session.queue:
-            self.write_events(self.session)
+        while not self.congested and (session := self.session) is not None and session.queue.events:
+            self.write_events(session)
 
     def unbound(self, moved: bool) -> None:
         """Close, if the session has moved; else the client may want to say something more."""
@@ -243,6 +223,12 @@ class Connection(Stream):
         """Cut the connection; it takes no event any more (D-13)."""
         self.end()
         self.transport.abortConnection()
+
+
+def _kept(request: HTTPRequest) -> RequestHeaders:
+    """Return the headers that say something of the client, and not only of the request."""
+    return RequestHeaders((name, request.header(name)) for name in request.names()
+                          if not name.startswith(("sec-websocket-", "connection", "upgrade")))
 
 
 def _due(connection: Connection) -> None:

@@ -19,9 +19,12 @@ def write(transport: Any, data: bytes) -> None:
     if type(transport) in _SOCKETS and not transport.dataBuffer and not transport._tempDataBuffer and (
         transport.connected and not transport.disconnecting and not transport.TLS
     ):
-        sent = transport.writeSomeData(data)
-        if sent == len(data):
-            return
-        if isinstance(sent, int) and sent > 0:
+        try:
+            sent = transport.socket.send(data)
+        except OSError:
+            pass  # the socket is full, or lost: the reactor finds out which
+        else:
+            if sent == len(data):
+                return
             data = data[sent:]
     transport.write(data)

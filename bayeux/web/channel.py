@@ -13,6 +13,7 @@ from twisted.web.server import Request
 
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply
+from bayeux.web.parser import split_target
 
 
 class Home(Protocol):
@@ -52,6 +53,7 @@ class BayeuxRequest(Request):
 
     channel: BayeuxChannel
     _size = 0
+    _pieces = 0
 
     def gotLength(self, length: int | None) -> None:
         """Refuse a body that announces itself as too large before any of it is read."""
@@ -63,7 +65,9 @@ class BayeuxRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body; refuse a chunked one as soon as it has become too large."""
         self._size += len(data)
-        if self._size > self.channel.settings.max_body:
+        self._pieces += 1
+        settings = self.channel.settings
+        if self._size > settings.max_body or self._pieces > settings.max_chunks:
             self.channel.refuse(413, self)
         else:
             super().handleContentChunk(data)
@@ -71,9 +75,12 @@ class BayeuxRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Take the whole request, unless it may be meant for another host (RFC 9112, 3.2)."""
         hosts = self.requestHeaders.getRawHeaders(b"Host", [])
+        host, path = split_target(path)
         if path[:1] not in (b"/", b"*") or len(hosts) > 1 or (version == b"HTTP/1.1" and not hosts):
             self.channel.refuse(400)
         else:
+            if host:
+                self.requestHeaders.setRawHeaders(b"Host", [host])
             super().requestReceived(command, path, version)
 
     def process(self) -> None:

@@ -17,7 +17,7 @@ from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
 from bayeux.transports.wire import write
 from bayeux.web.channel import Connection
-from bayeux.web.parser import BadRequest, RequestParser, Stage
+from bayeux.web.parser import BadRequest, ReadRequest, RequestParser, Stage
 from bayeux.web.response import hand_over, head, render
 
 _LINE_ENDS = re.compile(rb"(?:\r\n)+")
@@ -70,8 +70,9 @@ class Door:
     cheap.
     """
 
-    __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_parser", "_paused", "_request",
-                 "_site", "_state", "_timed", "address", "alarm", "deadline", "secure", "transport")
+    __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_known", "_logged", "_parser",
+                 "_paused", "_site", "_state", "_timed", "address", "alarm", "deadline", "secure",
+                 "transport")
 
     def __init__(self, site: Home) -> None:
         self._site = site
@@ -79,7 +80,9 @@ class Door:
         self._buffer = b""
         """What has been read and not been looked at."""
         self._parser: RequestParser | None = None
-        self._request: HTTPRequest | None = None
+        self._known: ReadRequest | None = None
+        """The last request, for the next may be the same but for its body."""
+        self._logged: HTTPRequest | None = None
         """What is being answered, for the log; if there is none it is not kept."""
         self._answer: Waiting | None = None
         self._closes = False
@@ -115,6 +118,13 @@ class Door:
         """Take what the peer sends."""
         if self._state is _State.CLOSING:
             return
+        if self._state is _State.READING and not self._buffer and (
+            (request := self._again(data)) is not None and len(data) == request.size
+        ):
+            self._in_loop = True
+            self._respond(request)
+            self._in_loop = False
+            return
         self._buffer = self._buffer + data if self._buffer else data
         if self._state is _State.READING:
             self._work()
@@ -126,7 +136,7 @@ class Door:
     def connectionLost(self, reason: Failure) -> None:
         """End."""
         self._state = _State.CLOSING
-        self._buffer, self._parser = b"", None
+        self._buffer, self._parser, self._known = b"", None, None
         answer, self._answer = self._answer, None
         self._forget()
         if answer is not None:
@@ -180,6 +190,11 @@ class Door:
 
     def _step(self) -> bool:
         """Take one request from the buffer and answer it; returns whether there was a complete one."""
+        request = self._again(self._buffer)
+        if request is not None:
+            self._buffer = self._buffer[request.size:]
+            self._respond(request)
+            return True
         parser = self._parser
         if parser is None:
             if self._buffer.startswith(b"\r\n"):
@@ -193,6 +208,7 @@ class Door:
                 self._give_away()
                 return False
             parser = RequestParser(self._site.settings)
+            self._known = None
         self._parser = parser
         data, self._buffer = self._buffer, b""
         try:
@@ -202,7 +218,10 @@ class Door:
             return False
         if parser.stage is Stage.COMPLETE:
             self._parser = None
-            self._respond(parser)
+            request = parser.request(self.address, self.secure)
+            if request.size is not None and request.body:
+                self._known = request
+            self._respond(request)
             return True
         if parser.expects:
             parser.expects = False
@@ -210,15 +229,28 @@ class Door:
         self._allow_stage(parser.stage)
         return False
 
-    def _respond(self, parser: RequestParser) -> None:
+    def _again(self, data: bytes) -> ReadRequest | None:
+        """Return the request that these bytes begin with, if its head is that of the one before.
+
+        Clients send the same headers with each request, and so these are read once (as whatever is read
+        from the same bytes is the same).
+        """
+        request = self._known
+        if request is None or request.size is None or self._congested or not data.startswith(request.head):
+            return None
+        if len(data) < request.size:
+            return None
+        request.body = data[len(request.head):request.size]
+        return request
+
+    def _respond(self, request: ReadRequest) -> None:
         self._site.deadlines.clear(self)
         self._timed = None
-        self._closes = not parser.keep_alive
-        request = HTTPRequest(parser.method, parser.target, parser.fields, parser.body, self.address,
-                              self.secure, parser.fields.names)
+        self._closes = not request.keep_alive
         answer = self._site.endpoint.answer(request)
+        request.body = b""  # it may be large, and the request may be kept
         if isinstance(answer, Takeover):
-            if answer.reply.status == 200 or parser.version == "1.1":
+            if answer.reply.status == 200 or request.version == "1.1":
                 self._hand_over(request, answer)
                 return
             answer = self._site.endpoint.refuse_takeover()
@@ -227,16 +259,17 @@ class Door:
             return
         self._state = _State.ANSWERING
         self._answer = answer
-        self._request = request if self._site.logs else None
+        self._logged = request if self._site.logs else None
         answer.reply.addCallbacks(self._answered)
         if self._buffer.strip(b"\r\n"):
             answer.make_way()  # bytes of a next request came together with this one
 
     def _answered(self, reply: HTTPReply) -> None:
-        request, self._request, self._answer = self._request, None, None
+        request, self._logged, self._answer = self._logged, None, None
         self._state = _State.READING
         self._write(request, reply)
-        self._work()
+        if self._buffer:
+            self._work()
 
     def _write(self, request: HTTPRequest | None, reply: HTTPReply) -> None:
         """Write a response, in one go (L-5)."""
@@ -254,7 +287,7 @@ class Door:
 
     def _refuse(self, status: int, parser: RequestParser) -> None:
         """Answer in the middle of a request, stop reading it, and close."""
-        request = HTTPRequest(parser.method, parser.target, parser.fields, b"", self.address, self.secure)
+        request = parser.request(self.address, self.secure)
         reply = self._site.endpoint.polling.refuse(status, self._site.endpoint.polling.cors(request))
         self._site.log_answer(request, reply.status, len(reply.body))
         write(self.transport, render(reply, int(time.time()), True, request.method != b"HEAD"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bayeux.settings import Settings
+from bayeux.transports import HTTPRequest, RequestHeaders
 
 _MAX_CHUNK_LINE = 256
 """Bytes of the line that says how long a chunk is."""
@@ -18,21 +19,7 @@ _REQUEST_LINE = re.compile(rb"\S+ \S+ HTTP/1\.[01]\r\n")
 _CHUNK_LENGTH = re.compile(rb"[0-9A-Fa-f]+(?=[;\r])")
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _HIDDEN = b"upgrade-hidden"
-
-
-_LONG_NAME = 64
-_LONG_VALUE = 256
-_SHARED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content-type", b"host", b"origin",
-                     b"referer", b"user-agent"})
-"""Headers of which many clients have the same."""
-_lower = lru_cache(maxsize=1024)(bytes.lower)
-"""The same names come again and again, and are kept with requests that are held."""
-
-
-@lru_cache(maxsize=1024)
-def _shared(value: bytes) -> bytes:
-    """Return the same object for the same value, for the same reason."""
-    return value
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*|\?[^#]*|)", re.IGNORECASE)
 
 
 class BadRequest(Exception):
@@ -51,19 +38,31 @@ class Stage(Enum):
     COMPLETE = auto()
 
 
-class Fields(dict[bytes, bytes]):
-    """The headers of a request: lower-case names, and values, several of one name being joined."""
+@dataclass(slots=True)
+class ReadRequest(HTTPRequest):
+    """A request, and how it was sent: one that begins with the same bytes is the same but for its body."""
 
-    __slots__ = ()
+    head: bytes = b""
+    """Its line and headers, up to the blank line, as they came."""
+    size: int | None = None
+    """Bytes of the whole, None if its body was sent in chunks."""
+    version: str = ""
+    """That of HTTP."""
+    keep_alive: bool = False
+    """Whether another may follow on the same connection."""
 
-    def __call__(self, name: str) -> str:
-        """Return a value as text, "" where there is none."""
-        value = self.get(name.encode("ascii"))
-        return "" if value is None else value.decode("latin-1")
 
-    def names(self) -> list[str]:
-        """Return all names."""
-        return [name.decode("latin-1") for name in self]
+def split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Split the target of a request into host and path; the host is empty unless it is named there.
+
+    Whoever takes us for a proxy names it, and then it counts, whatever the Host header says (RFC 9112,
+    3.2.2).
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return b"", target
+    host, path = absolute.groups()
+    return host, path if path.startswith(b"/") else b"/" + path
 
 
 class RequestParser:
@@ -74,7 +73,7 @@ class RequestParser:
     """
 
     __slots__ = ("_chunks", "_count", "_head", "_left", "_parser", "_pieces", "_settings", "_size", "expects",
-                 "fields", "keep_alive", "method", "stage", "target", "version")
+                 "fields", "head", "keep_alive", "method", "stage", "target", "version")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -87,7 +86,10 @@ class RequestParser:
         self.stage = Stage.HEAD
         self.method = b""
         self.target = b""
-        self.fields = Fields()
+        self.fields: dict[bytes, bytes] = {}
+        """Headers by lower-case name, several of one name being joined."""
+        self.head = b""
+        """The line and headers, when they are complete."""
         self._pieces: list[bytes] = []
         self.version = ""
         """That of HTTP."""
@@ -99,6 +101,16 @@ class RequestParser:
     def body(self) -> bytes:
         """What has come of the body."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def request(self, address: str, secure: bool) -> ReadRequest:
+        """Return what has come, from a peer of that IP address, by TLS or not."""
+        header = RequestHeaders((name.decode("latin-1"), value.decode("latin-1"))
+                                for name, value in self.fields.items())
+        body = self.body
+        return ReadRequest(
+            self.method, self.target, header, body, address, secure, header.names, head=self.head,
+            size=None if self._chunks else len(self.head) + len(body),
+            version=self.version, keep_alive=self.keep_alive)
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; returns those that come after the request.  Raises ``BadRequest``."""
@@ -122,9 +134,10 @@ class RequestParser:
                 raise BadRequest(400)
             return b""
         self._head = b""
+        self.head = head[:end]
         if _REQUEST_LINE.match(head) is None:
             raise BadRequest(400)
-        self._parse(_hide_upgrade(head[:end]))
+        self._parse(_hide_upgrade(self.head))
         self._check()
         if self.stage is Stage.HEAD:
             self._begin_body()
@@ -138,11 +151,16 @@ class RequestParser:
             raise BadRequest(400)
         if coding is not None and not (modern and coding.lower() == b"chunked"):
             raise BadRequest(400)
+        host, self.target = split_target(self.target)
+        if host:
+            self.fields[b"host"] = host
+        elif not self.target.startswith((b"/", b"*")):
+            raise BadRequest(400)
 
     def _begin_body(self) -> None:
         self.stage = Stage.BODY
         if b"transfer-encoding" in self.fields:
-            self._chunks = ChunkScanner()
+            self._chunks = ChunkScanner(self._settings.max_chunks)
         else:
             self._left = int(self.fields[b"content-length"])
             if self._left > self._settings.max_body:
@@ -161,6 +179,8 @@ class RequestParser:
         self._parse(data[:end])
         if self._chunks.wrong:
             raise BadRequest(400)
+        if self._chunks.left < 0:
+            raise BadRequest(413)
         return data[end:]
 
     def _keep(self, piece: bytes) -> None:
@@ -189,10 +209,8 @@ class RequestParser:
             raise BadRequest(400)
         if self.stage is Stage.BODY:
             return  # a trailer changes nothing about the request (RFC 9110, 6.5.1)
-        name = _lower(name) if len(name) < _LONG_NAME else name.lower()
+        name = name.lower()
         value = value.rstrip(b" \t")
-        if name in _SHARED and len(value) < _LONG_VALUE:
-            value = _shared(value)
         if name == _HIDDEN:
             name = b"upgrade"
         if name in self.fields:
@@ -229,9 +247,11 @@ def _hide_upgrade(head: bytes) -> bytes:
 class ChunkScanner:
     """Finds the end of a chunked body, however its bytes are cut; whether they are right is for llhttp."""
 
-    __slots__ = ("_last", "_left", "_line", "wrong")
+    __slots__ = ("_last", "_left", "_line", "left", "wrong")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.left = most
+        """How many chunks there may be yet; below zero: there are too many."""
         self._line = b""
         """What has come of a line."""
         self._left = 0
@@ -244,7 +264,7 @@ class ChunkScanner:
     def scan(self, data: bytes) -> int:
         """Return how many of these bytes belong to the body; fewer than all if it ends in them."""
         position = 0
-        while position < len(data):
+        while position < len(data) and self.left >= 0:
             if self._left:
                 step = min(self._left, len(data) - position)
                 self._left -= step
@@ -259,7 +279,7 @@ class ChunkScanner:
             position = end or len(data)
             if self._last and line == b"\r\n":
                 return position
-        return len(data)
+        return position
 
     def _take(self, line: bytes) -> bool:
         """Read a line, unless it is a trailer; says whether it may stand there."""
@@ -268,6 +288,7 @@ class ChunkScanner:
             if length is None:
                 return False
             size = int(length[0], 16)
+            self.left -= 1
             self._last = size == 0
             self._left = size + 2 if size else 0
         return True

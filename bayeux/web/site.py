@@ -18,6 +18,7 @@ from bayeux.transports import HTTPReply, HTTPRequest
 from bayeux.transports.endpoint import Endpoint
 from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection
 from bayeux.web.door import Door
+from bayeux.web.parser import split_target
 from bayeux.web.resource import http_request
 from bayeux.web.response import hand_over
 
@@ -62,7 +63,7 @@ class BayeuxSite(Site):
 
     def is_ours(self, target: bytes) -> bool:
         """Say whether a request target is one for the endpoint; its script is served like any file."""
-        path = target.partition(b"?")[0]
+        path = split_target(target)[1].partition(b"?")[0]
         return path in self._mounts or (path.startswith(self._below) and path not in self._scripts)
 
     def give_away(self, door: Door, data: bytes, patience: float | None) -> None:
