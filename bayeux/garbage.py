@@ -1,14 +1,16 @@
 """When the garbage collector runs: often for what is young, hardly ever for everything.
 
 A full collection looks at every object of every client, and nobody is served meanwhile: some 10 to 20
-microseconds a client.  Sessions and connections are freed without it, when they end: they are in no
-cycles.  What is in cycles, such as exceptions with their tracebacks, is nearly always young.
+microseconds a client.  So it is put off while there are many of them.  Sessions and connections are freed
+without it, when they end: they are in no cycles.  What is in cycles, such as exceptions with their
+tracebacks, is nearly always young.
 """
 
 from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -17,14 +19,23 @@ from bayeux.metrics import Metrics
 _YOUNG = (20_000, 4)
 """Objects in the first generation, and collections of it for one of the second: up to 10 milliseconds."""
 _NEVER = 1_000_000_000
+_EACH = 20e-6
+"""Seconds that a full collection takes for each client, at most."""
 
 
 class Garbage:
-    """Takes over from Python when everything is collected; for a process that does nothing but serve."""
+    """Takes over from Python when everything is collected; for a process that does nothing but serve.
 
-    def __init__(self, clock: IReactorTime, interval: float, metrics: Metrics) -> None:
+    It is every ``interval`` seconds, unless it would take longer than ``pause`` seconds with as many
+    ``clients`` as there are then.
+    """
+
+    def __init__(self, clock: IReactorTime, interval: float, pause: float, clients: Callable[[], int],
+                 metrics: Metrics) -> None:
         self._clock = clock
         self._interval = interval
+        self._pause = pause
+        self._clients = clients
         self._metrics = metrics
         self._before: tuple[int, int, int] | None = None
         self._timer: IDelayedCall | None = None
@@ -50,6 +61,9 @@ class Garbage:
 
     def _collect(self) -> None:
         self._timer = self._clock.callLater(self._interval, self._collect)
+        if _EACH * self._clients() > self._pause:
+            self._metrics.collections_put_off += 1
+            return
         start = time.perf_counter()
         gc.collect()
         self._metrics.longest_collection = max(self._metrics.longest_collection, time.perf_counter() - start)

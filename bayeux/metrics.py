@@ -38,6 +38,8 @@ class Metrics:
     """WebSockets that were cut because their peer did not answer pings (W-14)."""
     closed: Counter[int] = field(default_factory=Counter)
     """WebSockets that the server closed, by close code."""
+    collections_put_off: int = 0
+    """Full garbage collections that were not made, as there were too many clients to keep waiting."""
     longest_collection: float = 0.0
     """Seconds of the longest full garbage collection, in which nobody was served."""
     application_errors: int = 0

@@ -75,7 +75,7 @@ class EventQueue:
             events, self.events, self.size = self.events, [], 0
             return events
         sizes = accumulate(len(event.json) for event in self.events)
-        count = max(1, sum(1 for _ in takewhile(lambda size: size <= most_bytes, sizes)))
+        count = max(1, sum(1 for _ in takewhile(most_bytes.__ge__, sizes)))
         events = self.events[:count]
         del self.events[:count]
         self.size -= sum(len(event.json) for event in events)

@@ -49,13 +49,16 @@ class BayeuxServer(BayeuxService):
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._ports: list[IListeningPort] = []
         self._listening = False
-        self._garbage = Garbage(self.clock, self.settings.collection_interval, self.hub.metrics)
         self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
         root = self._demos() if demo else self._greeting()
         for mount in self.settings.mounts:
             _put(root, mount, self.resource)
         self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
+        streams, channels = self.resource.endpoint.streams, self._site.channels
+        self._garbage = Garbage(self.clock, self.settings.collection_interval,
+                                self.settings.collection_pause, lambda: len(streams) + len(channels),
+                                self.hub.metrics)
 
     def privilegedStartService(self) -> None:
         """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""

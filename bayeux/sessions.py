@@ -216,10 +216,15 @@ class Sessions:
     def publish(self, event: Event, publisher: Session | None) -> None:
         """Queue an event for all who are subscribed."""
         excluded = self._excluded(publisher)
+        filtered = bool(self._extensions.filters or self._extensions.lines)
         # A full queue may remove its session, so what is gone through must be a copy.
         for session in tuple(self._registry.match(event.channel)):
-            if session is not excluded:
+            if session is excluded:
+                continue
+            if filtered or session.extensions:
                 self.deliver(session, event)
+            else:
+                self._put(session, event)
 
     def _excluded(self, publisher: Session | None) -> Session | None:
         """Return who does not get what it publishes (P-11)."""
@@ -255,10 +260,10 @@ class Sessions:
             self._metrics.queued += event not in lost
         else:
             self._metrics.queued += 1
-        if event.lazy is None:
-            self._wake(session)
-        else:
+        if event.lazy is not None:
             self._put_off(session, event.lazy)
+        else:
+            self._wake(session)
 
     def _overflow(self, session: Session) -> None:
         self._metrics.dropped += len(session.queue) + 1
@@ -266,7 +271,7 @@ class Sessions:
 
     def _wake(self, session: Session) -> None:
         """See that the session's events go out at the end of this turn."""
-        if session.state is State.HELD or session.stream is not None:
+        if session.stream is not None or session.state is State.HELD:
             if not self._woken:
                 self.clock.callLater(0, self._flush)
             self._woken[session] = None

@@ -180,6 +180,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- process --------------------------------------------------------------------------------
     collection_interval: Period = 3600.0
     """How often ``twistd bayeux`` has all garbage collected: a pause of some 20 microseconds a client."""
+    collection_pause: Seconds = 0.02
+    """It is put off to the next time while there are so many clients that it would take longer than this."""
 
     # -- web ------------------------------------------------------------------------------------
     listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)

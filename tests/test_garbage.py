@@ -5,11 +5,21 @@ import weakref
 from collections import Counter
 
 import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 
+from bayeux import Settings
 from bayeux.garbage import Garbage
 from bayeux.metrics import Metrics
-from tests.fakenet import HANDSHAKE, HTTP, Net, WebSocketClient, connect, post, subscribe
+from bayeux.server import BayeuxServer
+from tests.fakenet import HANDSHAKE, HTTP, Net, WebSocketClient, connect, post, subscribe, upgrade
+from tests.test_resource import Wire, condition
+from tests.test_server import certificate
+
+__all__ = ["certificate"]  # a fixture
 
 
 class Thing:
@@ -32,7 +42,7 @@ def clock():
 
 @pytest.fixture
 def garbage(clock):
-    garbage = Garbage(clock, 3600.0, Metrics())
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: 0, Metrics())
     yield garbage
     garbage.stop()
 
@@ -63,12 +73,26 @@ def test_everything_is_collected_now_and_then(garbage, clock):
 
 def test_the_longest_pause_is_known(clock):
     metrics = Metrics()
-    garbage = Garbage(clock, 3600.0, metrics)
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: 0, metrics)
     garbage.start()
     assert metrics.longest_collection == 0
     clock.advance(3600)
     garbage.stop()
     assert 0 < metrics.longest_collection < 10
+
+
+def test_many_clients_are_not_kept_waiting(clock):
+    """A full collection is put off, and made when they are few enough."""
+    clients, metrics = 1_001, Metrics()
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: clients, metrics)
+    garbage.start()
+    old = old_cycle()
+    clock.advance(3600)
+    assert (old() is None, metrics.collections_put_off, metrics.longest_collection) == (False, 1, 0)
+    clients = 1_000
+    clock.advance(3600)
+    assert (old() is None, metrics.collections_put_off) == (True, 1)
+    garbage.stop()
 
 
 def test_at_the_end_everything_is_as_before(garbage, clock):
@@ -150,3 +174,25 @@ def test_clients_that_are_gone_leave_no_garbage(left):
         net.advance(60)
     assert len(net.bayeux.hub.sessions) == 0
     assert left() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_clients_by_tls_that_are_gone_leave_no_garbage(left, certificate):
+    """Each would leave some 50 KiB of OpenSSL's, until everything is collected."""
+    cert, key = certificate
+    server = BayeuxServer(Settings(listen=(
+        f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={cert}",)))
+    server.startService()
+    address = server._ports[0].getHost()
+    for request in (post(HANDSHAKE), b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", upgrade()):
+        for number in range(MANY):
+            endpoint = SSL4ClientEndpoint(reactor, "127.0.0.1", address.port,
+                                          CertificateOptions(verify=False))
+            wire = await connectProtocol(endpoint, Wire())
+            wire.transport.write(request)
+            await wire.until(lambda wire=wire: b"\r\n\r\n" in wire.data)
+            wire.transport.abortConnection() if number % 2 else wire.transport.loseConnection()
+            await condition(lambda: not server._site.channels and not server.resource.endpoint.streams)
+    found = left()
+    await server.stopService()
+    assert found == []

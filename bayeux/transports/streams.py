@@ -118,6 +118,7 @@ class Connection(Stream):
         """End, and forget."""
         self.end()
         self._streams.remove(self)
+        self.transport.unregisterProducer()  # TLS would still know this object: a cycle
 
     def pauseProducing(self) -> None:
         """Stop, as the transport wants: the peer does not keep up."""

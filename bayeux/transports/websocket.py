@@ -248,11 +248,12 @@ class WebSocket(Connection):
 
     def write_events(self, session: Session) -> None:
         """Write events in one message; a single one is framed once for all who get it."""
-        events = session.take(self._streams.settings.max_buffer)
+        events = session.queue.events
         if len(events) > 1 or self._compressor is not None:
-            self._send(join(event.json for event in events))
+            events = session.take(self._streams.settings.max_buffer)
+            self._send(join([event.json for event in events]))
             return
-        [event] = events
+        [event] = session.take()
         if event.envelope is None:
             event.envelope = _text_frame(join((event.json,)))
         write(self.transport, event.envelope)

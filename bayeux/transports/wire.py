@@ -1,10 +1,16 @@
-"""Writing to a socket in the turn in which there is something to write."""
+"""What is asked of Twisted's transports beyond their interfaces, and asked here only.
+
+Writing to a socket in the turn in which there is something to write, and losing a TLS connection without
+leaving garbage.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from twisted.internet import tcp, unix
+from twisted.protocols.tls import BufferingTLSTransport
+from twisted.python.failure import Failure
 
 _SOCKETS = frozenset({tcp.Server, unix.Server})
 
@@ -13,8 +19,8 @@ def write(transport: Any, data: bytes) -> None:
     """Write to a transport: at once if it is a plain socket that has nothing else to write.
 
     ``transport.write`` leaves it to the reactor to find out that the socket can take more, which costs
-    more than the sending itself.  What is asked of the transport is Twisted's own affair, and so it is
-    asked here only; a transport of any other kind, as TLS, is written to in the usual way.
+    more than the sending itself.  A transport of any other kind, as TLS, is written to in the usual
+    way.
     """
     if type(transport) in _SOCKETS and not transport.dataBuffer and not transport._tempDataBuffer and (
         transport.connected and not transport.disconnecting and not transport.TLS
@@ -28,3 +34,22 @@ def write(transport: Any, data: bytes) -> None:
                 return
             data = data[sent:]
     transport.write(data)
+
+
+class _TidyTLS(BufferingTLSTransport):
+    """A TLS connection that keeps nothing of how it ended.
+
+    Twisted's has its own frame in the traceback of the error that ends it: a cycle, with OpenSSL's state
+    of some 50 KiB in it, which would be there until all garbage is collected.
+    """
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        super()._tlsShutdownFinished(reason)
+        if reason is not None:
+            reason.cleanFailure()
+
+
+def tidy(transport: Any) -> None:
+    """See that a connection that has just been made will leave no garbage, if it is by TLS."""
+    if type(transport) is BufferingTLSTransport:
+        transport.__class__ = _TidyTLS

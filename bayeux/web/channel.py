@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, ITCPTransport
@@ -176,6 +176,7 @@ class BayeuxChannel(HTTPChannel):
         self._allow(None)
         self.site.channels.discard(self)
         super().connectionLost(Failure(ConnectionDone()) if reason is None else reason)
+        cast(Any, self.transport).unregisterProducer()  # TLS would still know this object: a cycle
         self.site.channel_lost()
 
     def loseConnection(self) -> None:

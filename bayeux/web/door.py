@@ -15,7 +15,7 @@ from bayeux.deadlines import Deadlines
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
-from bayeux.transports.wire import write
+from bayeux.transports.wire import tidy, write
 from bayeux.web.channel import Connection
 from bayeux.web.parser import BadRequest, ReadRequest, RequestParser, Stage
 from bayeux.web.response import hand_over, head, render
@@ -102,6 +102,7 @@ class Door:
     def makeConnection(self, transport: Any) -> None:
         """Begin."""
         self.transport = transport
+        tidy(transport)
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         self.address = getattr(transport.getPeer(), "host", None) or ""
@@ -141,6 +142,7 @@ class Door:
         self._forget()
         if answer is not None:
             answer.lost()
+        self.transport.unregisterProducer()  # TLS would still know this object: a cycle
 
     def pauseProducing(self) -> None:
         """Do nothing more for a peer that does not take what it has been sent (G-16)."""
