@@ -46,7 +46,7 @@ class _TidyTLS(BufferingTLSTransport):
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         super()._tlsShutdownFinished(reason)
         if reason is not None:
-            reason.cleanFailure()
+            reason.tb = reason.value.__traceback__ = None
 
 
 def tidy(transport: Any) -> None:
