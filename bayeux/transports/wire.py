@@ -45,7 +45,7 @@ class _TidyTLS(BufferingTLSTransport):
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         super()._tlsShutdownFinished(reason)
-        if reason is not None:
+        if reason is not None and reason.value is not None:
             reason.tb = reason.value.__traceback__ = None
 
 
