@@ -267,9 +267,14 @@ class Hub:
         """
         if session.browser_id is None:
             return True
+        if link.browser_id is session.browser_id:
+            return True
         if link.browser_id is not None:
-            session.has_cookie = session.has_cookie or link.browser_id == session.browser_id
-            return link.browser_id == session.browser_id
+            if link.browser_id != session.browser_id:
+                return False
+            session.has_cookie = True
+            link.browser_id = session.browser_id  # the same text, and no other of its own
+            return True
         return not (self.settings.require_browser_cookie or (moves and session.has_cookie))
 
     def _session(self, call: Call, exchange: Exchange) -> Session:

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.web.server import Site
 
 from bayeux import BayeuxService, Hub, Settings
-from bayeux.transports import HTTPReply, HTTPRequest, Takeover
+from bayeux.transports import HTTPReply, HTTPRequest, RequestHeaders, Takeover
 from bayeux.transports.endpoint import Endpoint
 from bayeux.transports.eventsource import EventSource
 from bayeux.transports.websocket import WebSocket
@@ -50,8 +50,7 @@ class Door:
     def ask(self, method, target="/bayeux", body=b"", **headers):
         headers = {"host": "example.org", **headers}
         return self.endpoint.answer(HTTPRequest(
-            method.encode(), target.encode(), lambda name: headers.get(name, ""), body,
-            names=lambda: headers))
+            method.encode(), target.encode(), RequestHeaders(headers.items()), body))
 
 
 @pytest.mark.parametrize(("method", "headers", "kind"), [

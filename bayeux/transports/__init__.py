@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import intern
 from typing import Protocol
@@ -11,6 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class HeaderLookup(Protocol):
+    """The headers of a request."""
+
+    def __call__(self, name: str, /) -> str:
+        """Return a value by its lower-case name, "" where it is absent."""
+
+    def names(self) -> Iterable[str]:
+        """Return the lower-case names of all."""
 
 
 _SHARED = frozenset({"accept", "accept-encoding", "accept-language", "content-length", "content-type", "host",
@@ -50,15 +60,12 @@ class HTTPRequest:
     method: bytes
     target: bytes
     """Path and query as they came."""
-    header: Callable[[str], str]
-    """Returns a header's value by its lower-case name, "" where it is absent."""
+    header: HeaderLookup
     body: bytes
     address: str = ""
     """The peer's IP address."""
     secure: bool = False
     """Whether it came by TLS."""
-    names: Callable[[], Iterable[str]] = tuple
-    """Returns the lower-case names of all headers."""
     known: object = None
     """What a transport has read out of all this but the body; whoever parses HTTP may give it the same
     object with another body, when a request comes that is no different otherwise."""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from bayeux.settings import Settings
 from bayeux.transports import Headers, HTTPRequest
 
 _PREFLIGHT_HEADERS = ("Accept", "Authorization", "Content-Type", "Pragma", "X-Requested-With")
 _PREFLIGHT_MAX_AGE = 86_400
+
+
+@lru_cache(maxsize=256)
+def _headers(origin: str) -> Headers:
+    """Return what allows an origin; connections keep it, and so many share one."""
+    return (
+        (b"Access-Control-Allow-Origin", origin.encode("latin-1")),
+        (b"Access-Control-Allow-Credentials", b"true"),
+        (b"Vary", b"Origin"),
+    )
 
 
 class Origins:
@@ -41,11 +53,7 @@ class Origins:
         public = self._public and origin != "null"  # which is allowed by name only (O-5)
         if not public and origin not in self._allowed and origin != self._own(request):
             return None
-        return (
-            (b"Access-Control-Allow-Origin", origin.encode("latin-1")),
-            (b"Access-Control-Allow-Credentials", b"true"),
-            (b"Vary", b"Origin"),
-        )
+        return _headers(origin)
 
     def preflight(self, cors: Headers) -> Headers:
         """Return the headers of the answer to an allowed preflight request (O-2)."""

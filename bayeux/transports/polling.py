@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 
@@ -47,6 +48,12 @@ _REASONS = {
     503: b"The server is stopping.",
 }
 """Constant texts, with nothing of the request in them (G-23)."""
+
+
+@lru_cache(maxsize=256)
+def _with_cors(headers: Headers, cors: Headers) -> Headers:
+    """Put headers together; connections keep them, and so many share one."""
+    return headers + cors
 
 
 class _Caller:
@@ -117,7 +124,7 @@ class Polling:
             serial=get,
             header=request.header,
         )
-        return _Caller(request, link, cors, (_SCRIPT if get else _JSON) + cors)
+        return _Caller(request, link, cors, _with_cors(_SCRIPT if get else _JSON, cors))
 
     def _answer_script(self, request: HTTPRequest, caller: _Caller) -> HTTPReply | Waiting:
         """Answer a JSONP request."""

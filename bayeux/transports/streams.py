@@ -228,7 +228,7 @@ class Connection(Stream):
 
 def _kept(request: HTTPRequest) -> RequestHeaders:
     """Return the headers that say something of the client, and not only of the request."""
-    return RequestHeaders((name, request.header(name)) for name in request.names()
+    return RequestHeaders((name, request.header(name)) for name in request.header.names()
                           if not name.startswith(("sec-websocket-", "connection", "upgrade")))
 
 

@@ -250,7 +250,7 @@ class Door:
         self._timed = None
         self._closes = not request.keep_alive
         answer = self._site.endpoint.answer(request)
-        request.body = b""  # it may be large, and the request may be kept
+        request.shrink()
         if isinstance(answer, Takeover):
             if answer.reply.status == 200 or request.version == "1.1":
                 self._hand_over(request, answer)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bayeux.settings import Settings
-from bayeux.transports import HTTPRequest, RequestHeaders
+from bayeux.transports import HTTPRequest
 
 _MAX_CHUNK_LINE = 256
 """Bytes of the line that says how long a chunk is."""
@@ -18,6 +20,8 @@ _REQUEST_LINE = re.compile(rb"\S+ \S+ HTTP/1\.[01]\r\n")
 """llhttp takes also what is for RTSP or Icecast, and other versions than these."""
 _CHUNK_LENGTH = re.compile(rb"[0-9A-Fa-f]+(?=[;\r])")
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_SHORT = 32
+"""Bytes of a target that many clients may have in common."""
 _HIDDEN = b"upgrade-hidden"
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*|\?[^#]*|)", re.IGNORECASE)
 
@@ -38,18 +42,73 @@ class Stage(Enum):
     COMPLETE = auto()
 
 
+class Head:
+    """The line and headers of a request, known to be right.
+
+    ``fields`` are the headers by lower-case name, several of one name being joined; where they have been
+    let go of, in a connection that waits for its next request, they are looked for in the bytes.
+    """
+
+    __slots__ = ("data", "fields")
+
+    def __init__(self, data: bytes, fields: dict[bytes, bytes]) -> None:
+        self.data = data
+        self.fields: dict[bytes, bytes] | None = fields
+
+    def __call__(self, name: str) -> str:
+        """Return a value as text, "" where there is none."""
+        value = self._found().get(name.encode("ascii"))
+        return "" if value is None else value.decode("latin-1")
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        return [name.decode("latin-1") for name in self._found()]
+
+    def _found(self) -> dict[bytes, bytes]:
+        if self.fields is not None:
+            return self.fields
+        fields: dict[bytes, bytes] = {}
+        for line in self.data.split(b"\r\n")[1:-2]:
+            name, _, value = line.partition(b":")
+            _add(fields, name.lower(), value)
+        return fields
+
+
+def _add(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """Add a header to others (RFC 9110, 5.3; cookies are parted otherwise, RFC 9113, 8.2.3)."""
+    value = value.strip(b" \t")
+    if name in fields:
+        value = fields[name] + (b"; " if name == b"cookie" else b", ") + value
+    fields[name] = value
+
+
+@lru_cache(maxsize=64)
+def _shared(text: bytes) -> bytes:
+    """Return the same object for the same bytes: connections keep it, and there are few different ones."""
+    return text
+
+
 @dataclass(slots=True)
 class ReadRequest(HTTPRequest):
     """A request, and how it was sent: one that begins with the same bytes is the same but for its body."""
 
-    head: bytes = b""
-    """Its line and headers, up to the blank line, as they came."""
     size: int | None = None
-    """Bytes of the whole, None if its body was sent in chunks."""
+    """Bytes of the whole; None if it may not be known again by its head."""
     version: str = ""
     """That of HTTP."""
     keep_alive: bool = False
     """Whether another may follow on the same connection."""
+
+    @property
+    def head(self) -> bytes:
+        """Its line and headers, up to the blank line, as they came."""
+        return cast(Head, self.header).data
+
+    def shrink(self) -> None:
+        """Keep in little memory what has been answered: the body may be large."""
+        self.body = b""
+        if self.size is not None:
+            cast(Head, self.header).fields = None
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
@@ -72,8 +131,8 @@ class RequestParser:
     lengths of the chunks, all of which it checks.
     """
 
-    __slots__ = ("_chunks", "_count", "_head", "_left", "_parser", "_pieces", "_settings", "_size", "expects",
-                 "fields", "head", "keep_alive", "method", "stage", "target", "version")
+    __slots__ = ("_chunks", "_count", "_head", "_is_absolute", "_left", "_parser", "_pieces", "_settings",
+                 "_size", "expects", "fields", "head", "keep_alive", "method", "stage", "target", "version")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -81,6 +140,8 @@ class RequestParser:
         self._head = b""
         self._left = 0
         self._chunks: ChunkScanner | None = None
+        self._is_absolute = False
+        """Whether the target names a host, and so not the header."""
         self._size = 0
         self._count = 0
         self.stage = Stage.HEAD
@@ -104,12 +165,11 @@ class RequestParser:
 
     def request(self, address: str, secure: bool) -> ReadRequest:
         """Return what has come, from a peer of that IP address, by TLS or not."""
-        header = RequestHeaders((name.decode("latin-1"), value.decode("latin-1"))
-                                for name, value in self.fields.items())
-        body = self.body
+        body, again = self.body, self._chunks is None and not self._is_absolute
         return ReadRequest(
-            self.method, self.target, header, body, address, secure, header.names, head=self.head,
-            size=None if self._chunks else len(self.head) + len(body),
+            _shared(self.method), _shared(self.target) if len(self.target) < _SHORT else self.target,
+            Head(self.head, self.fields), body, address, secure,
+            size=len(self.head) + len(body) if again else None,
             version=self.version, keep_alive=self.keep_alive)
 
     def feed(self, data: bytes) -> bytes:
@@ -154,6 +214,7 @@ class RequestParser:
         host, self.target = split_target(self.target)
         if host:
             self.fields[b"host"] = host
+            self._is_absolute = True
         elif not self.target.startswith((b"/", b"*")):
             raise BadRequest(400)
 
@@ -210,14 +271,9 @@ class RequestParser:
         if self.stage is Stage.BODY:
             return  # a trailer changes nothing about the request (RFC 9110, 6.5.1)
         name = name.lower()
-        value = value.rstrip(b" \t")
-        if name == _HIDDEN:
-            name = b"upgrade"
-        if name in self.fields:
-            if name == b"host":
-                raise BadRequest(400)
-            value = self.fields[name] + (b"; " if name == b"cookie" else b", ") + value
-        self.fields[name] = value
+        if name == b"host" and name in self.fields:
+            raise BadRequest(400)
+        _add(self.fields, b"upgrade" if name == _HIDDEN else name, value)
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None

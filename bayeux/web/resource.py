@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
@@ -55,21 +56,28 @@ class BayeuxResource(Resource):
         return NOT_DONE_YET
 
 
-def http_request(request: Request, body: bytes) -> HTTPRequest:
-    """Make a transport's request of a twisted.web one."""
-    headers = request.requestHeaders
+class _Lookup:
+    """Headers as twisted.web has them, looked up as transports do."""
 
-    def header(name: str) -> str:
-        values = headers.getRawHeaders(name.encode("ascii"))
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def __call__(self, name: str) -> str:
+        values = self._headers.getRawHeaders(name.encode("ascii"))
         if values is None:
             return ""
         return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
 
-    def names() -> list[str]:
-        return [name.decode("latin-1").lower() for name, _ in headers.getAllRawHeaders()]
+    def names(self) -> list[str]:
+        return [name.decode("latin-1").lower() for name, _ in self._headers.getAllRawHeaders()]
 
+
+def http_request(request: Request, body: bytes) -> HTTPRequest:
+    """Make a transport's request of a twisted.web one."""
     return HTTPRequest(
-        method=request.method, target=request.uri, header=header, body=body, names=names,
+        method=request.method, target=request.uri, header=_Lookup(request.requestHeaders), body=body,
         address=getattr(request.getClientAddress(), "host", None) or "", secure=request.isSecure(),
     )
 
