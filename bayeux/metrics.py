@@ -44,3 +44,9 @@ class Metrics:
     """Seconds of the longest full garbage collection, in which nobody was served."""
     application_errors: int = 0
     """Exceptions in the application's handlers, callbacks, listeners and policies."""
+    authorize_asked: int = 0
+    """Questions that were put to the site."""
+    authorize_cached: int = 0
+    """Questions that needed not be put to it: the answer was known."""
+    authorize_answers: Counter[str] = field(default_factory=Counter)
+    """What came of questions: ``allowed`` and ``denied``, or why there was no answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, TimeoutError
@@ -16,13 +16,17 @@ from bayeux.policy import Policy
 from bayeux.settings import Settings
 from bayeux.web.resource import BayeuxResource
 
+if TYPE_CHECKING:
+    from bayeux.web.authorizer import Authorizer
+
 
 class BayeuxService(MultiService):
     """A Bayeux server inside a Twisted application.
 
     Put ``resource`` anywhere into a twisted.web tree, or return it from a klein route, publish and
     subscribe by ``hub``, and attach the service to the application, so that held connects are
-    answered when it stops.  ``clock`` is the reactor's unless a test gives another.
+    answered when it stops.  ``clock`` is the reactor's unless a test gives another.  With an
+    ``authorize_url`` the site is asked what the policy allows; raises ``SettingsError`` where it cannot be.
     """
 
     _log = Logger()
@@ -37,11 +41,21 @@ class BayeuxService(MultiService):
         self.clock = clock
         self.settings = settings or Settings()
         self.hub = Hub(clock, self.settings, policy)
+        self.authorizer: Authorizer | None = None
+        """What asks the site who may do what, if there is an ``authorize_url``."""
+        if self.settings.authorize_url:
+            from bayeux.web.authorizer import Authorizer  # an HTTP client is much to load for nothing
+
+            self.authorizer = Authorizer(self.settings, self.hub.policy, clock, self.hub.metrics)
+            self.hub.policy = self.authorizer
+            self.hub.add_extension(self.authorizer.users)
         self.resource = BayeuxResource(self.hub)
 
     def startService(self) -> None:
         """Accept sessions."""
         self.hub.open()
+        if self.authorizer is not None:
+            self.authorizer.asker.open()
         super().startService()
 
     def stopService(self) -> Deferred[None]:
@@ -53,6 +67,7 @@ class BayeuxService(MultiService):
 
     async def _close(self) -> None:
         self.hub.close()
+        asked = None if self.authorizer is None else self.authorizer.asker.close()
         streams = self.resource.endpoint.streams
         closed = streams.close()
         await cast("Deferred[object]", super().stopService())
@@ -61,4 +76,6 @@ class BayeuxService(MultiService):
         except TimeoutError:
             self._log.warn("{count} streams were still open", count=len(streams))
             streams.abort()
+        if asked is not None:
+            await asked
         await deferLater(self.clock, 0, lambda: None)

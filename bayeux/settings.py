@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,11 +28,13 @@ ConnectionType = Literal["websocket", "eventsource", "long-polling", "callback-p
 TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-polling", "callback-polling")
 
 ExtensionName = Literal["ack", "timesync", "timestamp", "activity", "binary"]
+Action = Literal["handshake", "subscribe", "publish"]
 
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_VISIBLE = re.compile(r"[!-~]+")
 _HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
 """Visible ASCII without the characters that part header values from one another: blank " , ; ="""
 
@@ -128,6 +131,30 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session may publish to."""
     key: tuple[KeyRule, ...] = ()
     """Keys for signatures and tokens, ``[[key]]`` in a file."""
+
+    # -- asking the site (docs/howto/ask-the-application.rst) ------------------------------------
+    authorize_url: str = ""
+    """Where the site is asked who may do what, ``https://www.example.org/authorize``; empty: nowhere."""
+    authorize: tuple[Action, ...] = ("handshake", "subscribe")
+    """What it is asked about; also known is ``publish``, a question for each message of each client."""
+    authorize_secret_file: str = ""
+    """A file that holds nothing but the secret by which the site knows that it is us who ask; relative to
+    the file that names it.  Empty: questions are not signed."""
+    authorize_timeout: Period = 5.0
+    """Longest time that a question may wait for its turn and its answer; after that it is a no for now."""
+    authorize_concurrency: Limit = 20
+    """Questions, and so connections to the site, at once."""
+    authorize_queue: Annotated[int, Meta(ge=0)] = 1_000
+    """Questions that wait for their turn; one more is answered with a no for now."""
+    authorize_cache: Seconds = 5.0
+    """How long a yes stands for the same question by the same client; 0: it is asked every time."""
+    authorize_cache_size: Limit = 10_000
+    """Answers that are remembered; of more, the oldest are forgotten."""
+    authorize_max_answer: Limit = 8_192
+    """Bytes of the body of an answer."""
+    authorize_max_data: Annotated[int, Meta(ge=0)] = 0
+    """With ``publish``: show the site the data of a message, of so many bytes at most; with more it is
+    refused.  0: the data is not shown."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
@@ -252,6 +279,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield name, "holds a character that a header cannot"
         if not self.cookie_name:
             yield "cookie_name", "must not be empty"
+        if self.authorize_url and not _is_address(self.authorize_url):
+            yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
+        if self.authorize_url and not self.authorize:
+            yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
+        if self.authorize_secret_file and not self.authorize_url:
+            yield "authorize_secret_file", "there is nothing to be signed without authorize_url"
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:
@@ -304,6 +337,17 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 def _is_origin(text: str) -> bool:
     """Say whether a browser could send that as an origin: it leaves out the default port."""
     return _ORIGIN.fullmatch(text) is not None and _DEFAULT_PORT.fullmatch(text) is None
+
+
+def _is_address(text: str) -> bool:
+    """Say whether a text is the address of something on an HTTP server, without any credentials in it."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (_VISIBLE.fullmatch(text) is not None and parts.scheme in ("http", "https")
+            and bool(parts.hostname) and port != 0 and "@" not in parts.netloc and "#" not in text)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
