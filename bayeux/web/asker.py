@@ -15,7 +15,7 @@ from msgspec import Struct
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -233,8 +233,7 @@ class _Reader(Protocol):
             self.done.errback(reason)
 
     def _hang_up(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
+        cast(ITransport, self.transport).loseConnection()
 
 
 def _read(response: IResponse, limit: int) -> Deferred[bytes | None]:
