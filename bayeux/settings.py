@@ -283,8 +283,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
-        if self.authorize_secret_file and not self.authorize_url:
-            yield "authorize_secret_file", "there is nothing to be signed without authorize_url"
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:

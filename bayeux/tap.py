@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,8 @@ class Options(usage.Options):
             Settings.of(values)
         except SettingsError as error:
             raise SettingsError(f"{path}: {error}") from None
+        if secret := values.get("authorize_secret_file"):
+            values["authorize_secret_file"] = os.path.join(os.path.dirname(path), secret)
         return values
 
     def postOptions(self) -> None:

@@ -71,6 +71,16 @@ def complaint(**values: Any) -> str:
     pytest.param("cookie_max_age", 0.0, id="B-1: cookie_max_age"),
     pytest.param("listen", ("tcp:8080:interface=127.0.0.1",), id="listen"),
     pytest.param("access_log", "", id="access_log"),
+    pytest.param("authorize_url", "", id="authorize_url"),
+    pytest.param("authorize", ("handshake", "subscribe"), id="authorize"),
+    pytest.param("authorize_secret_file", "", id="authorize_secret_file"),
+    pytest.param("authorize_timeout", 5.0, id="authorize_timeout"),
+    pytest.param("authorize_concurrency", 20, id="authorize_concurrency"),
+    pytest.param("authorize_queue", 1000, id="authorize_queue"),
+    pytest.param("authorize_cache", 5.0, id="authorize_cache"),
+    pytest.param("authorize_cache_size", 10_000, id="authorize_cache_size"),
+    pytest.param("authorize_max_answer", 8192, id="authorize_max_answer"),
+    pytest.param("authorize_max_data", 0, id="authorize_max_data"),
 ])
 def test_a_default(name: str, value: object) -> None:
     assert getattr(Settings(), name) == value
@@ -394,3 +404,26 @@ def test_an_origin_that_no_browser_sends(origin: str) -> None:
 def test_an_origin_that_a_browser_sends(origin: str) -> None:
     """O-1, O-5."""
     assert Settings(allowed_origins=(origin,)).allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize("url", [
+    "http://127.0.0.1:8000/bayeux/authorize", "https://www.example.org", "http://[::1]/may",
+    "https://example.org/may?key=a%20b", "http://localhost:1/"])
+def test_an_address_that_can_be_asked(url: str) -> None:
+    assert Settings(authorize_url=url).authorize_url == url
+
+
+@pytest.mark.parametrize("url", [
+    "www.example.org", "/may", "ftp://a/", "file:///etc/passwd", "http:/a", "http://", "http://:80/",
+    "http://a:x/", "http://a:99999/", "http://a:0/", "http://u@a/", "http://u:p@a/", "http://a/#b",
+    "http://a/ b", "http://a/\r\nb", "http://\u00e4/", "http://[::1/", "unix:/run/site.sock"])
+def test_an_address_that_cannot_be_asked(url: str) -> None:
+    expected = "authorize_url: must look like https://www.example.org/authorize, without user name or #"
+    assert complaint(authorize_url=url) == expected
+
+
+def test_questions_that_nobody_asks() -> None:
+    expected = "authorize: with an authorize_url, one of handshake, subscribe and publish at least"
+    assert complaint(authorize_url="http://a/", authorize=()) == expected
+    assert complaint(authorize=("connect",)).startswith("authorize = ")
+    assert Settings(authorize=()).authorize == ()

@@ -72,6 +72,13 @@ def test_a_file_holds_settings(file):
     assert settings == Settings(timeout=25.0, mounts=("/cometd",), lazy_channels={"/a/*": 1.0})
 
 
+def test_a_secret_is_looked_for_beside_the_file_that_names_it(file, tmp_path):
+    path = file('authorize_url = "http://127.0.0.1/may"\nauthorize_secret_file = "keys/site.key"')
+    assert settings_of("--config", path).authorize_secret_file == str(tmp_path / "keys" / "site.key")
+    absolute = file('authorize_url = "http://127.0.0.1/may"\nauthorize_secret_file = "/etc/site.key"')
+    assert settings_of("--config", absolute).authorize_secret_file == "/etc/site.key"
+
+
 def test_what_is_assigned_wins_over_the_file_and_an_option_over_both(file):
     path = file('timeout = 1\ninterval = 1\nmounts = ["/file"]\nlisten = ["tcp:1"]')
     settings = settings_of("--mount", "/option", "--set", 'mounts=["/set"]', "--set", "timeout=2", "-c", path)
@@ -101,6 +108,9 @@ WRONG = {
     "an unknown setting in a file": (["--config", "unknown.toml"], "there is no setting 'nonsense'"),
     "an access log that cannot be written": (
         ["--access-log", "missing/access.log"], "access_log: missing/access.log: No such file or directory"),
+    "a secret that is not there": (
+        ["--set", "authorize_url=http://127.0.0.1/may", "--set", "authorize_secret_file=missing.key"],
+        "authorize_secret_file: missing.key: No such file or directory"),
     "an access log that is a folder": (["--access-log", "."], "access_log: .: Is a directory"),
     "an unknown kind of endpoint": (["--listen", "nonsense"], "listen: 'nonsense' is no endpoint"),
     "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),

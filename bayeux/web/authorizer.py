@@ -25,8 +25,10 @@ from bayeux.session import Link, Session
 from bayeux.settings import Action, Settings
 from bayeux.web.asker import Answer, Asker, Unanswered
 
-_NOT_FOR_THE_SITE = frozenset({"ack", "activity", "binary", "timesync"})
+_OURS = frozenset({"ack", "activity", "binary", "timesync"})
 """Parts of ``ext`` that are between the client and this server; some differ in every message."""
+_CREDENTIALS = frozenset({"grant", "hmac", "token"})
+"""Those that are checked here, where there are keys, and then are for nobody else (Y-17)."""
 _MAX_REASON = 200
 
 
@@ -56,23 +58,24 @@ class Authorizer(Policy):
 
     def __init__(self, settings: Settings, before: Policy, clock: IReactorTime, metrics: Metrics,
                  asker: Asker | None = None) -> None:
-        self.asker = asker or Asker(settings, clock, metrics)
-        self.users = Users()
+        self.asker = Asker(settings, clock, metrics) if asker is None else asker
+        self.users = Users(settings.authorize_cache_size)
         """An extension that has to be added to the hub, so that questions can say whose session it is."""
         self._before = before
         self._settings = settings
         self._metrics = metrics
-        self._known = _Known(settings, clock)
+        self.known = _Known(settings, clock)
         self._key = secrets.token_bytes()
+        self._kept = _OURS | _CREDENTIALS if settings.key else _OURS
 
     def can_handshake(self, message: Message, link: Link) -> Verdict:
         """Ask, and keep what the site says of whose session it will be."""
         def keep(answer: Answer) -> None:
-            if isinstance(message, _Handshake):
-                message.user = answer.user
+            if answer.user:
+                self.users.expect(message, answer.user)
 
         def ask() -> Verdict:
-            question = Question("handshake", address=link.address, ext=_ext(message))
+            question = Question("handshake", address=link.address, ext=self._ext(message))
             return self._put(question, link, keep)
 
         return self._unless_refused("handshake", self._before.can_handshake(message, link), ask)
@@ -108,12 +111,22 @@ class Authorizer(Policy):
 
     def _question(self, action: Action, session: Session | None, channel: str, message: Message,
                   link: Link) -> Question:
-        question = Question(action, channel, address=link.address, ext=_ext(message))
+        question = Question(action, channel, address=link.address, ext=self._ext(message))
         if session is not None:
             name = hmac.new(self._key, session.id.encode("ascii"), hashlib.sha256)
             question.session = name.hexdigest()[:32]
             question.user = user_of(session) or UNSET
         return question
+
+    def _ext(self, message: Message) -> dict[str, Raw] | UnsetType:
+        """Return what the site may want to see of a message's ``ext``, its values as they came."""
+        if message.ext is UNSET:
+            return UNSET
+        try:
+            ext = msgspec.json.decode(message.ext, type=dict[str, Raw])
+        except msgspec.DecodeError:
+            return UNSET  # it is no object, and so is ignored everywhere (M-31)
+        return {name: value for name, value in ext.items() if name not in self._kept} or UNSET
 
     def _put(self, question: Question, link: Link, keep: Callable[[Answer], None] | None = None) -> Verdict:
         """Have a question answered, from memory or by the site."""
@@ -129,10 +142,10 @@ class Authorizer(Policy):
 
         def answered(answer: Answer) -> bool:
             if answer.allow:  # a no may be a yes as soon as the user has done something about it
-                self._known.put(key, answer)
+                self.known.put(key, answer)
             return obey(answer)
 
-        known = self._known.get(key)
+        known = self.known.get(key)
         if known is not None:
             self._metrics.authorize_cached += 1
             return obey(known)
@@ -169,17 +182,6 @@ def _headers(link: Link) -> dict[str, str]:
     return headers
 
 
-def _ext(message: Message) -> dict[str, Raw] | UnsetType:
-    """Return what the site may want to see of a message's ``ext``, its values as they came."""
-    if message.ext is UNSET:
-        return UNSET
-    try:
-        ext = msgspec.json.decode(message.ext, type=dict[str, Raw])
-    except msgspec.DecodeError:
-        return UNSET  # it is no object, and so is ignored everywhere (M-31)
-    return {name: value for name, value in ext.items() if name not in _NOT_FOR_THE_SITE} or UNSET
-
-
 def _key(body: bytes, headers: Mapping[str, str]) -> bytes:
     """Return by what an answer is found again: all that was sent, but nothing that would be a secret."""
     return hashlib.sha256(repr((body, headers)).encode("utf-8")).digest()
@@ -214,12 +216,6 @@ class _Known:
             self._answers.popitem(last=False)
 
 
-class _Handshake(Message, gc=False):
-    """A handshake on its way, with what is known of its user; no client can send one."""
-
-    user: str | None = None
-
-
 class _User(Extension):
     """Keeps, for one session, whose it is."""
 
@@ -230,18 +226,28 @@ class _User(Extension):
 
 
 class Users(Extension):
-    """Carries the site's word of whose session it is from the handshake to the session."""
+    """Carries the site's word of whose session it is from the answer about a handshake to the session."""
 
-    def incoming(self, call: Call) -> None:
-        """Make room for it."""
-        if call.message.channel == META_HANDSHAKE:
-            call.message = _Handshake(**msgspec.structs.asdict(call.message))
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._expected: OrderedDict[int, tuple[Message, str]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return for how many handshakes the session is still to come."""
+        return len(self._expected)
+
+    def expect(self, handshake: Message, name: str) -> None:
+        """Take note of whose session a handshake opens, if it does."""
+        self._expected[id(handshake)] = handshake, name
+        if len(self._expected) > self._most:  # replies that another extension has spoilt do not come here
+            self._expected.popitem(last=False)
 
     def outgoing(self, reply: Reply, call: Call) -> None:
         """Give it to the session that was opened."""
-        message, session = call.message, call.session
-        if isinstance(message, _Handshake) and message.user and session is not None and reply.successful:
-            session.extensions = (*session.extensions, _User(message.user))
+        if reply.channel == META_HANDSHAKE:
+            _, name = self._expected.pop(id(call.message), (None, ""))
+            if name and call.session is not None:
+                call.session.extensions = (*call.session.extensions, _User(name))
 
 
 def user_of(session: Session) -> str | None:
