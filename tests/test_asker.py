@@ -170,8 +170,8 @@ def log() -> Iterator[list[str]]:
     said: list[str] = []
 
     def observe(event: Any) -> None:
-        if event["log_namespace"].startswith("bayeux"):
-            said.append(formatEvent(event))
+        if not (line := formatEvent(event)).startswith(("Site starting", "(TCP Port")):  # the test's own
+            said.append(line)
 
     globalLogPublisher.addObserver(observe)
     yield said
@@ -562,6 +562,17 @@ async def test_when_it_is_closed_it_asks_nothing_until_it_is_opened(site: Site, 
     assert len(site.requests) == 1
     world.asker.open()
     assert await world.ask() == Answer(True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_logged_while_all_is_well(site: Site, make: Make, log: list[str]) -> None:
+    """Nor of connections that come and go."""
+    world = await make()
+    site.always(response(connection="close"))
+    for _ in range(2):
+        await world.ask()
+    assert len(site.connections) == 2
+    assert log == []
 
 
 # -- what is told to the operator -------------------------------------------------------------------

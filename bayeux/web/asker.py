@@ -77,6 +77,7 @@ class Asker:
         self._place = _place(settings.authorize_url)
         self._secret = _read_secret(settings.authorize_secret_file)
         self._pool = HTTPConnectionPool(clock)
+        cast(Any, self._pool)._factory = _quiet_factory
         self._pool.maxPersistentPerHost = settings.authorize_concurrency
         self._pool.cachedConnectionTimeout = _IDLE
         self._agent = Agent(reactor, connectTimeout=settings.authorize_timeout, pool=self._pool)
@@ -240,6 +241,13 @@ def _read(response: IResponse, limit: int) -> Deferred[bytes | None]:
     reader = _Reader(limit)
     response.deliverBody(reader)
     return reader.done
+
+
+def _quiet_factory(*arguments: Any) -> Any:
+    """Make what makes a connection, in a way that is not logged: Twisted has two lines for each."""
+    factory = HTTPConnectionPool._factory(*arguments)
+    factory.noisy = False
+    return factory
 
 
 def _timed_out(result: object, timeout: float) -> Failure:
