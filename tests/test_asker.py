@@ -254,6 +254,9 @@ async def test_a_signature_is_over_time_and_body(site: Site, make: Make, tmp_pat
     assert request.headers["x-bayeux-timestamp"] == "1700000000"
     expected = hmac.new(secret.encode(), b"1700000000." + QUESTION, hashlib.sha256).hexdigest()
     assert request.headers["x-bayeux-signature"] == f"sha256={expected}"
+    howto = Path(__file__).parent.parent / "docs/howto/ask-the-application.rst"
+    for part in (secret, "1700000000", QUESTION.decode(), expected):
+        assert f"``{part}``" in howto.read_text()
 
 
 @pytest_twisted.ensureDeferred
