@@ -401,6 +401,19 @@ async def test_a_connection_is_used_again(site: Site, make: Make) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_as_many_connections_are_kept_as_there_are_questions_at_once(site: Site, make: Make) -> None:
+    world = await make(authorize_concurrency=5)
+    for round_ in (1, 2):
+        asking = [world.ask() for _ in range(5)]
+        await site.asked(5 * round_)
+        for request in site.requests[-5:]:
+            request.answer()
+        for each in asking:
+            assert await each == Answer(True)
+    assert len(site.connections) == 5
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_connection_that_is_idle_is_closed(site: Site, make: Make) -> None:
     world = await make()
     site.always(response())

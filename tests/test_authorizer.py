@@ -10,11 +10,12 @@ import pytest
 import pytest_twisted
 from msgspec import Raw
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 
-from bayeux import BayeuxService, Extension, Link, Policy, Session, Settings
+from bayeux import BayeuxService, Call, Extension, Link, Policy, Session, Settings
 from bayeux.errors import Denied
-from bayeux.messages import Message, SignedMessage, decode
+from bayeux.messages import Message, Reply, SignedMessage, decode
 from bayeux.policy import Verdict
 from bayeux.rules import KeyRule
 from bayeux.web.asker import Answer, Asker, Unanswered
@@ -484,6 +485,17 @@ class TestUsers:
             assert world.shake()["error"] == "403::Not today"
             assert len(world.authorizer.users) <= 3
 
+    def test_another_handshake_is_not_taken_for_one_that_is_expected(self) -> None:
+        """Not even where it stands in the same place of the memory."""
+        users = World().authorizer.users
+        users.expect(Message("/meta/handshake"), "ann")
+        session = World().member().session
+        for message in [Message("/meta/handshake") for _ in range(100)]:
+            call = Call(message, link_of())
+            call.session = session
+            users.outgoing(Reply("/meta/handshake", True), call)
+        assert user_of(session) is None
+
     def test_a_no_has_none(self) -> None:
         world = World()
         world.site.answer = Answer(False, user="ann")
@@ -578,6 +590,15 @@ class TestMemory:
             client.publish(f"/{number}", 1)
             world.clock.advance(1)
             assert len(world.authorizer.known) <= 6
+
+    def test_what_is_asked_again_does_not_stand_before_what_is_forgotten(self) -> None:
+        world = World(authorize_cache=5.0, max_interval=100.0)
+        client = world.member(asked=True)
+        world.clock.advance(5)
+        for seconds, channel, known in ((1, "/a", 1), (4, "/b", 2), (2, "/a", 2), (0, "/c", 2)):
+            client.publish(channel, 1)
+            assert len(world.authorizer.known) == known
+            world.clock.advance(seconds)
 
     def test_what_comes_again_is_the_newest(self) -> None:
         world = World(authorize_cache=5.0, authorize_cache_size=2, max_interval=100.0)
@@ -780,6 +801,20 @@ async def test_a_stop_closes_what_is_idle(serve: Serve, site: Site) -> None:
     assert not connection.lost
     await server.bayeux.stopService()
     await condition(lambda: connection.lost)
+
+
+def test_a_stop_waits_until_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, closed, stopped = Clock(), Deferred(), []
+    bayeux = BayeuxService(Settings(authorize_url="http://127.0.0.1/may"), clock=clock)
+    assert bayeux.authorizer is not None
+    monkeypatch.setattr(bayeux.authorizer.asker, "close", lambda: closed)
+    bayeux.startService()
+    bayeux.stopService().addCallback(stopped.append)
+    clock.advance(0)
+    assert stopped == []
+    closed.callback(None)
+    clock.advance(0)
+    assert stopped == [None]
 
 
 @pytest_twisted.ensureDeferred
