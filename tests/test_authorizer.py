@@ -487,10 +487,10 @@ class TestUsers:
 
     def test_another_handshake_is_not_taken_for_one_that_is_expected(self) -> None:
         """Not even where it stands in the same place of the memory."""
-        users = World().authorizer.users
+        users, session = World().authorizer.users, World().member().session
         users.expect(Message("/meta/handshake"), "ann")
-        session = World().member().session
-        for message in [Message("/meta/handshake") for _ in range(100)]:
+        others = [Message("/meta/handshake") for _ in range(100)]
+        for message in others:
             call = Call(message, link_of())
             call.session = session
             users.outgoing(Reply("/meta/handshake", True), call)
