@@ -337,20 +337,20 @@ class Hub:
         """Subscribe to all of the channels named, or to none (section 9)."""
         session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        waiting = self._ask(iter(wanted), session, message)
+        waiting = self._ask(iter(wanted), session, call)
         if waiting is None:
             return self._apply(wanted, session, message)
         return waiting.addCallback(lambda _: self._apply(wanted, session, message))
 
-    def _ask(self, patterns: Iterator[str], session: Session, message: Message) -> Deferred[None] | None:
+    def _ask(self, patterns: Iterator[str], session: Session, call: Call) -> Deferred[None] | None:
         """Ask the policy about one pattern after the other; raises, now or later, for one that is refused."""
         for pattern in patterns:
-            verdict = self.policy.can_subscribe(session, pattern, message)
+            verdict = self.policy.can_subscribe(session, pattern, call.message, call.link)
             if verdict is True:
                 continue
             if is_later(verdict):
                 waiting = deferred(cast("Awaitable[bool]", verdict)).addCallback(self._permitted, pattern)
-                return waiting.addCallback(lambda _: self._ask(patterns, session, message))
+                return waiting.addCallback(lambda _: self._ask(patterns, session, call))
             self._permitted(bool(verdict), pattern)
         return None
 

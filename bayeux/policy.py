@@ -24,7 +24,7 @@ class Policy:
         """Say whether a session may be created (H-14); ``message.extensions()`` holds credentials."""
         return True
 
-    def can_subscribe(self, session: Session, pattern: str, message: Message) -> Verdict:
+    def can_subscribe(self, session: Session, pattern: str, message: Message, link: Link) -> Verdict:
         """Say whether a session may subscribe; decide patterns by ``channels.covers`` (S-10)."""
         return True
 
@@ -54,9 +54,9 @@ class ListenOnly(Policy):
         """Ask the policy before."""
         return self._before.can_handshake(message, link)
 
-    def can_subscribe(self, session: Session, pattern: str, message: Message) -> Verdict:
+    def can_subscribe(self, session: Session, pattern: str, message: Message, link: Link) -> Verdict:
         """Ask the policy before."""
-        return self._before.can_subscribe(session, pattern, message)
+        return self._before.can_subscribe(session, pattern, message, link)
 
     def can_publish(self, session: Session | None, channel: str, message: Message,
                     link: Link) -> Verdict:

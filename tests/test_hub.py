@@ -602,6 +602,20 @@ class TestSubscribe:
         client.ask(client.message("/meta/unsubscribe", subscription=["/a/*"]))
         assert world.hub.publish("/a/b", 2) == 0
 
+    def test_policy_knows_by_what_link_it_came(self) -> None:
+        """A session moves between links, and only the newest has the cookie of whoever is logged in now."""
+        seen: list[Link] = []
+
+        class Curious(Policy):
+            def can_subscribe(self, session: Session, pattern: str, message: Any, link: Link) -> bool:
+                seen.append(link)
+                return True
+
+        client = World(ListenOnly("/prices/*", before=Curious())).client()
+        client.link = Link("long-polling", header=lambda name: f"its {name}")
+        assert client.subscribe("/a", "/b")["successful"] is True
+        assert seen == [client.link, client.link]
+
     def test_unsubscribe_what_was_not(self) -> None:
         """S-6."""
         client = World().client()
@@ -613,7 +627,7 @@ class TestSubscribe:
         from bayeux.channels import covers
 
         class Public(Policy):
-            def can_subscribe(self, session: Session, pattern: str, message: Any) -> bool:
+            def can_subscribe(self, session: Session, pattern: str, message: Any, link: Link) -> bool:
                 return covers("/public/**", pattern)
 
         client = World(Public()).client()

@@ -1199,7 +1199,7 @@ class Slow(Policy):
     def can_handshake(self, message, link):
         return self._ask("handshake")
 
-    def can_subscribe(self, session, pattern, message):
+    def can_subscribe(self, session, pattern, message, link):
         return self._ask("subscribe")
 
     def can_publish(self, session, channel, message, link):
