@@ -4,6 +4,8 @@
     ``MalformedMessage``       400, the element is not a Bayeux message
     ``MissingField``           400, a required field is absent
     ``MissingClientID``        401
+    ``Unauthenticated``        401, a token, grant or signature is missing or wrong
+        ``Expired``                it was right, but is not good any more
     ``UnknownClient``          402, expired, never existed, or not this browser's
     ``Denied``                 403, policy, reserved channel, count limit
     ``UnknownChannel``         404, no such meta channel
@@ -66,6 +68,20 @@ class MissingClientID(BayeuxError):
 
     def __init__(self) -> None:
         super().__init__(401, "No client ID")
+
+
+class Unauthenticated(BayeuxError):
+    """A token, grant or signature is missing or wrong (E-23)."""
+
+    def __init__(self, text: str = "Authentication invalid") -> None:
+        super().__init__(401, text)
+
+
+class Expired(Unauthenticated):
+    """A token or grant was right, but is not good any more: a fresh one is needed (Y-15, Y-16)."""
+
+    def __init__(self, text: str = "Token expired") -> None:
+        super().__init__(text)
 
 
 class UnknownClient(BayeuxError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
 from msgspec import UNSET
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bayeux.access import Access
 from bayeux.broker import Broker, Subscriber
 from bayeux.channels import (
     META_CONNECT,
@@ -18,6 +20,7 @@ from bayeux.channels import (
     META_HANDSHAKE,
     META_SUBSCRIBE,
     META_UNSUBSCRIBE,
+    TOKEN_CHANNEL,
     is_meta,
     is_name,
     is_pattern,
@@ -39,8 +42,11 @@ from bayeux.errors import (
 from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
+from bayeux.extensions.tokens import Tokens
 from bayeux.failures import Failures
-from bayeux.messages import Event, Message, Rejected, Reply, decode_data, encode_data
+from bayeux.keys import Key, KeyRing
+from bayeux.leases import Leases
+from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
@@ -66,10 +72,11 @@ class Hub:
     _log = Logger()
 
     def __init__(self, clock: IReactorTime, settings: Settings | None = None,
-                 policy: Policy | None = None) -> None:
+                 policy: Policy | None = None, wall: Callable[[], float] = time.time) -> None:
         self.settings = settings or Settings()
         self.policy = policy or Policy()
         self.metrics = Metrics()
+        self.keys = KeyRing()
         self._connection_types = _advertised(self.settings)
         self._extensions = Extensions(self.settings, self.metrics)
         for extension in built_in(self.settings, clock):
@@ -79,6 +86,7 @@ class Hub:
         self._connects = Connects(self.sessions, self.settings, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
+        self._leases = self._guard(wall)
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -86,6 +94,21 @@ class Hub:
             META_SUBSCRIBE: self._subscribe,
             META_UNSUBSCRIBE: self._unsubscribe,
         }
+
+    def _guard(self, wall: Callable[[], float]) -> Leases | None:
+        """Keep to the rules of the configuration, and to its keys, if it has any."""
+        settings, keys = self.settings, self.keys
+        if not settings.channel and not settings.key:
+            return None
+        self.policy = access = Access(settings.channel, self.policy)
+        if not settings.key:
+            return None  # and what clients have in ext.token is for somebody else
+        tokens = Tokens(keys, settings, self.metrics, wall)
+        leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)
+        self._extensions.add(tokens)
+        self.sessions.listeners.append(leases)
+        self._services[TOKEN_CHANNEL] = leases.refresh
+        return leases
 
     # -- for the application that embeds it -----------------------------------------------------
 
@@ -150,6 +173,12 @@ class Hub:
     def remove_extension(self, extension: Extension) -> None:
         """Undo ``add_extension``."""
         self._extensions.remove(extension)
+
+    def replace_keys(self, keys: Iterable[Key]) -> None:
+        """Have these keys from now on, and end what has depended on others (Y-10, Y-19)."""
+        self.keys.replace(keys)
+        if self._leases is not None:
+            self._leases.keys_changed()
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -303,7 +332,8 @@ class Hub:
         def opened(allowed: bool) -> Reply:
             if not allowed:
                 raise Denied("Handshake denied")
-            exchange.session = call.session = session = self.sessions.open(exchange.link)
+            credentials = (message.credential,) if isinstance(message, Authenticated) else ()
+            exchange.session = call.session = session = self.sessions.open(exchange.link, credentials)
             exchange.opened = True
             return Reply(
                 META_HANDSHAKE, True, id=message.id, client_id=session.id,
@@ -337,10 +367,16 @@ class Hub:
         """Subscribe to all of the channels named, or to none (section 9)."""
         session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        waiting = self._ask(iter(wanted), session, call)
+        credentials, waiting = session.credentials, self._ask(iter(wanted), session, call)
         if waiting is None:
             return self._apply(wanted, session, message)
-        return waiting.addCallback(lambda _: self._apply(wanted, session, message))
+
+        def asked(_: None) -> Reply | Deferred[Reply]:
+            if session.credentials is not credentials:  # what was asked is no longer so
+                return self._subscribe(call, exchange)
+            return self._apply(wanted, session, message)
+
+        return waiting.addCallback(asked)
 
     def _ask(self, patterns: Iterator[str], session: Session, call: Call) -> Deferred[None] | None:
         """Ask the policy about one pattern after the other; raises, now or later, for one that is refused."""
@@ -366,6 +402,8 @@ class Hub:
         if not self.sessions.room_for(fresh):
             raise TooBusy
         self.sessions.subscribe(session, fresh)
+        if self._leases is not None and isinstance(message, Authenticated):
+            self._leases.grant(session, message.credential, wanted)
         return self._subscription_reply(message, session)
 
     def _permitted(self, verdict: bool, pattern: str) -> None:

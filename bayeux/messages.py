@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from bayeux.credentials import Credential
 from bayeux.errors import (
     BayeuxError,
     MalformedEnvelope,
@@ -68,6 +69,15 @@ class SignedMessage(Message, gc=False):
 
     key_id: str = ""
     """The key that has signed it."""
+
+
+class Authenticated(Message, kw_only=True, gc=False):
+    """A handshake whose token, or a subscribe whose grant, has been checked; only an extension makes it.
+
+    Its ``ext`` holds the token no more (Y-17).
+    """
+
+    credential: Credential
 
 
 class Rejected(Struct):

@@ -32,6 +32,12 @@ class Metrics:
     """Unsuccessful replies, by error code."""
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that a transport refused as a whole, by HTTP status."""
+    authentication_failures: Counter[str] = field(default_factory=Counter)
+    """What was refused, by kind.  Tokens: ``token missing``, ``token invalid``, ``token too early``,
+    ``token revoked``, ``token expired``, ``token too late``, ``token of another user``.  Grants:
+    ``grant invalid``, ``grant expired``, ``grant of another user``."""
+    subscriptions_expired: int = 0
+    """Subscriptions that have ended with what they were allowed by (Y-16, Y-19)."""
     stalled: int = 0
     """Connections that were cut because their peer did not take what it was sent (G-16)."""
     unanswered_pings: int = 0

@@ -6,7 +6,6 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from msgspec import Meta, Struct
 
 from bayeux.channels import is_pattern
 from bayeux.rules import ChannelRule, KeyRule
+from bayeux.tables import BadRule, check_channels, check_openers, find_table, nearest, read_tables
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -34,10 +34,16 @@ _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
 """Visible ASCII without the characters that part header values from one another: blank " , ; ="""
+_TABLES = ("channel", "key")
 
 
 class SettingsError(ValueError):
     """A setting does not exist or cannot have that value; the text says which, and what is wrong."""
+
+    def __init__(self, complaint: str, rule: BadRule | None = None) -> None:
+        super().__init__(complaint)
+        self.rule = rule
+        """Which table it is about, if it is about one."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +134,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session may publish to."""
     key: tuple[KeyRule, ...] = ()
     """Keys for signatures and tokens, ``[[key]]`` in a file."""
+    require_token: bool = False
+    """Refuse handshakes without a token, and end a session when its token has expired (Y-16)."""
+    token_leeway: Annotated[float, Meta(ge=0, le=60)] = 10.0
+    """How far the clock of whoever makes tokens and grants may be off; they are good so much longer."""
+    revoked_tokens: tuple[str, ...] = ()
+    """The ``jti`` of tokens that are no longer good (Y-19)."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
@@ -140,6 +152,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nesting of JSON arrays and objects (G-6)."""
     max_ext: Limit = 8_192
     """Bytes of the ``ext`` of one message (G-8)."""
+    max_token: Limit = 4_096
+    """Bytes of one token (Y-15)."""
     max_channel: Limit = 256
     """Bytes of a channel name (G-9)."""
     max_segments: Limit = 32
@@ -210,6 +224,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Refuse messages for a browser's session that come without its cookie (B-2)."""
 
     def __post_init__(self) -> None:
+        try:
+            msgspec.structs.force_setattr(self, "channel", read_tables("channel", ChannelRule, self.channel))
+            msgspec.structs.force_setattr(self, "key", read_tables("key", KeyRule, self.key))
+            check_channels(self.channel)
+            check_openers(self.channel, self.key)
+        except BadRule as error:
+            raise SettingsError(str(error), error) from None
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
             try:
@@ -248,6 +269,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield name, "holds a character that a header cannot"
         if not self.cookie_name:
             yield "cookie_name", "must not be empty"
+        if self.require_token and not self.key:
+            yield "require_token", "nobody can have a token while there is no [[key]] for one"
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:
@@ -260,9 +283,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         values = {}
         for name, value in merged.items():
             if name not in known:
-                raise SettingsError(f"there is no setting {name!r}{_nearest(name, known)}")
+                raise SettingsError(f"there is no setting {name!r}{nearest(name, known)}")
             try:
-                values[name] = msgspec.convert(value, known[name], strict=False)
+                values[name] = (value if name in _TABLES  # those are told of more closely
+                                else msgspec.convert(value, known[name], strict=False))
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{name} = {value!r}: {error}") from None
         return cls(**values)
@@ -283,6 +307,15 @@ def read_toml(path: str) -> dict[str, Any]:
         raise SettingsError(f"{path}: nested too deep") from None
 
 
+def located(path: str, error: SettingsError) -> SettingsError:
+    """Return a complaint about what is in a file, with its name and, where it is about a table, the line."""
+    line = None
+    if error.rule is not None:
+        text = Path(path).read_text(encoding="utf-8")
+        line = find_table(text, error.rule.table, error.rule.index)
+    return SettingsError(f"{path}: {error}" if line is None else f"{path}:{line}: {error}")
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Read ``NAME=VALUE``; the value is TOML (``5``, ``["a", "b"]``, ``{"/x" = 1}``) or else a plain string.
 
@@ -301,7 +334,3 @@ def _is_origin(text: str) -> bool:
     """Say whether a browser could send that as an origin: it leaves out the default port."""
     return _ORIGIN.fullmatch(text) is not None and _DEFAULT_PORT.fullmatch(text) is None
 
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from bayeux.settings import Settings, SettingsError, parse_assignment, read_toml
+from bayeux.settings import Settings, SettingsError, located, parse_assignment, read_toml
 
 DEMO_MOUNT = "/bayeux"
 """Where the demos' pages expect the server."""
@@ -67,7 +67,7 @@ class Options(usage.Options):
         try:
             Settings.of(values)
         except SettingsError as error:
-            raise SettingsError(f"{path}: {error}") from None
+            raise located(path, error) from None
         return values
 
     def postOptions(self) -> None:
