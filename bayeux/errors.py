@@ -4,10 +4,12 @@
     ``MalformedMessage``       400, the element is not a Bayeux message
     ``MissingField``           400, a required field is absent
     ``MissingClientID``        401
+    ``Unauthenticated``        401, a signature is not good
     ``UnknownClient``          402, expired, never existed, or not this browser's
     ``Denied``                 403, policy, reserved channel, count limit
     ``UnknownChannel``         404, no such meta channel
     ``InvalidChannel``         405, grammar
+    ``NonceReused``            409, a nonce has served for another signature
     ``TooLarge``               413, one message
     ``TooMany``                429, rate or count
     ``InternalError``          500, a handler failed
@@ -68,6 +70,13 @@ class MissingClientID(BayeuxError):
         super().__init__(401, "No client ID")
 
 
+class Unauthenticated(BayeuxError):
+    """A message does not prove what it has to: who sends it (E-23)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(401, text)
+
+
 class UnknownClient(BayeuxError):
     """The clientId is expired, was never issued, or may not be used from here (E-13)."""
 
@@ -94,6 +103,13 @@ class InvalidChannel(BayeuxError):
 
     def __init__(self, channel: str) -> None:
         super().__init__(405, "Invalid channel", channel)
+
+
+class NonceReused(BayeuxError):
+    """A nonce has been used before, with a different signature (E-28)."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "Nonce reused")
 
 
 class TooLarge(BayeuxError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast, overload
 
@@ -40,6 +41,7 @@ from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
 from bayeux.failures import Failures
+from bayeux.keys import KeyRing
 from bayeux.messages import Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
@@ -60,19 +62,23 @@ _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 class Hub:
     """A Bayeux server without a network: messages in, replies and events out.
 
-    ``clock`` is all that it knows of time; ``settings`` its limits; ``policy`` who may do what.
+    ``clock`` and ``wall``, which tells the time of day in seconds since 1970, are all that it knows of time;
+    ``settings`` its limits; ``policy`` who may do what.  Raises ``SettingsError`` for a key that cannot
+    be read.
     """
 
     _log = Logger()
 
     def __init__(self, clock: IReactorTime, settings: Settings | None = None,
-                 policy: Policy | None = None) -> None:
+                 policy: Policy | None = None, wall: Callable[[], float] = time.time) -> None:
         self.settings = settings or Settings()
         self.policy = policy or Policy()
         self.metrics = Metrics()
+        self.keys = KeyRing(self.settings.read_keys())
+        """The keys of signatures and tokens; they may be replaced at any time (Y-10)."""
         self._connection_types = _advertised(self.settings)
         self._extensions = Extensions(self.settings, self.metrics)
-        for extension in built_in(self.settings, clock):
+        for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._failures = Failures(self.sessions, self.metrics, self._connection_types)
@@ -219,6 +225,8 @@ class Hub:
 
     def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Let extensions look at a reply, when its time has come."""
+        if call.answered is not None:
+            call.answered(reply)
         if reply is exchange.connect and exchange.parked:
             return reply  # it does when it is released
         waiting = self._let_out(reply, call)

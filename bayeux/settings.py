@@ -7,6 +7,7 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bayeux.channels import is_pattern
+from bayeux.keys import BadKey, Key, check_rules, exposed, is_exposed, read_keys
 from bayeux.rules import ChannelRule, KeyRule
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -128,6 +130,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session may publish to."""
     key: tuple[KeyRule, ...] = ()
     """Keys for signatures and tokens, ``[[key]]`` in a file."""
+    key_directory: str = ""
+    """Folder with more of them: each file ``NAME.toml`` holds the fields of one key; empty: none."""
+    signature_window: Period = 300.0
+    """How far the time of a signature may be from the server's, in either direction (Y-5)."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
@@ -164,6 +170,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of the events queued for one session (Q-7)."""
     overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = "disconnect"
     """What happens when a queue is full (Q-7); only ``disconnect`` lets the client know."""
+    max_nonces: Limit = 100_000
+    """Nonces remembered, each for twice ``signature_window``, so that no signed message is delivered twice;
+    who signs more messages than that in this time is told to come back later (G-22)."""
     max_url: Limit = 8_192
     """Bytes of a request target (J-9, G-20)."""
     max_headers: Limit = 100
@@ -215,7 +224,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             try:
                 msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
-                raise SettingsError(f"{field.name} = {value!r}: {error}") from None
+                raise SettingsError(f"{_shown(field.name, value)}: {error}") from None
         for name, complaint in self._complaints():
             raise SettingsError(f"{name}: {complaint}")
 
@@ -248,6 +257,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield name, "holds a character that a header cannot"
         if not self.cookie_name:
             yield "cookie_name", "must not be empty"
+        try:
+            check_rules(self.key)
+        except BadKey as error:
+            yield "key", str(error)
+
+    def read_keys(self) -> list[Key]:
+        """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""
+        try:
+            return read_keys(self.key, self.key_directory)
+        except BadKey as error:
+            raise SettingsError(f"key: {error}") from None
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:
@@ -264,23 +284,51 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             try:
                 values[name] = msgspec.convert(value, known[name], strict=False)
             except msgspec.ValidationError as error:
-                raise SettingsError(f"{name} = {value!r}: {error}") from None
+                raise SettingsError(f"{_shown(name, value)}: {error}") from None
         return cls(**values)
 
 
 def read_toml(path: str) -> dict[str, Any]:
     """Read settings from a TOML file, its top-level keys being their names.
 
-    Raises ``SettingsError`` when it cannot be read or is not TOML.
+    Paths of keys that are relative are so to the file.  Raises ``SettingsError`` when it cannot be read
+    or is not TOML, or has secrets in it that everybody may read.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            values = tomllib.loads(file.read())
+            everybody = is_exposed(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
         raise SettingsError(f"{path}: {error}") from None
     except RecursionError:
         raise SettingsError(f"{path}: nested too deep") from None
+    if everybody and any("secret" in table for table in _key_tables(values)):
+        raise SettingsError(exposed(path))
+    return anchor(values, str(Path(path).parent))
+
+
+def anchor(values: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Return settings whose paths of keys do not depend on where the process is: they are in a folder."""
+    anchored = dict(values)
+    if values.get("key_directory") and isinstance(values["key_directory"], str):
+        anchored["key_directory"] = os.path.abspath(os.path.join(folder, values["key_directory"]))
+    tables = _key_tables(values)
+    if tables:
+        anchored["key"] = [
+            {**table, "secret_file": os.path.abspath(os.path.join(folder, table["secret_file"]))}
+            if isinstance(table.get("secret_file"), str) and table["secret_file"] else table
+            for table in tables]
+    return anchored
+
+
+def _key_tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables ``[[key]]``; none if what is there is something else, and wrong."""
+    tables = values.get("key")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return []
+    return tables
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -295,6 +343,11 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):
         return name.strip(), value.strip()
+
+
+def _shown(name: str, value: object) -> str:
+    """Say in a complaint what a setting was set to, unless there may be secrets in it."""
+    return name if name == "key" else f"{name} = {value!r}"
 
 
 def _is_origin(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from bayeux.settings import Settings, SettingsError, parse_assignment, read_toml
+from bayeux.settings import Settings, SettingsError, anchor, parse_assignment, read_toml
 
 DEMO_MOUNT = "/bayeux"
 """Where the demos' pages expect the server."""
@@ -52,7 +52,7 @@ class Options(usage.Options):
             name, value = parse_assignment(assignment)
         except SettingsError as error:
             raise usage.UsageError(f"--set: {error}") from None
-        self._assigned[name] = value
+        self._assigned |= anchor({name: value}, "")  # here, wherever twistd goes
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; whatever is wrong ends the process with one line that says what."""

@@ -13,14 +13,15 @@ import bayeux
 LEVELS: list[set[str]] = [
     {"_version", "errors"},
     {"channels"},
-    {"keys", "rules"},
-    {"settings"},
-    {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks"},
+    {"rules"},
+    {"keys"},
+    {"settings", "signatures"},
+    {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks", "nonces"},
     {"queues", "garbage"},
     {"session"},
     {"extensions", "policy"},
-    {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.timestamp",
-     "extensions.timesync", "sessions"},
+    {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.signing",
+     "extensions.timestamp", "extensions.timesync", "sessions"},
     {"extensions.builtin"},
     {"exchange", "broker"},
     {"connects", "failures"},
@@ -38,7 +39,11 @@ LEVELS: list[set[str]] = [
     {"web.site"},
     {"service"},
     {"server"},
-    {"tap"},
+    {"tap", "cli"},
+    {"cli.options"},
+    {"cli.keygen", "cli.sign", "cli.token"},
+    {"cli.main"},
+    {"__main__"},
 ]
 """Every module of the package, lowest first; those of one level do not import each other."""
 
