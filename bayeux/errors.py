@@ -10,6 +10,7 @@
     ``Denied``                 403, policy, reserved channel, count limit
     ``UnknownChannel``         404, no such meta channel
     ``InvalidChannel``         405, grammar
+    ``NonceReused``            409, a nonce has served for another signature
     ``TooLarge``               413, one message
     ``TooMany``                429, rate or count
     ``InternalError``          500, a handler failed
@@ -110,6 +111,13 @@ class InvalidChannel(BayeuxError):
 
     def __init__(self, channel: str) -> None:
         super().__init__(405, "Invalid channel", channel)
+
+
+class NonceReused(BayeuxError):
+    """A nonce has been used before, with a different signature (E-28)."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "Nonce reused")
 
 
 class TooLarge(BayeuxError):

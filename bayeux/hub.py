@@ -66,7 +66,9 @@ _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 class Hub:
     """A Bayeux server without a network: messages in, replies and events out.
 
-    ``clock`` is all that it knows of time; ``settings`` its limits; ``policy`` who may do what.
+    ``clock`` and ``wall``, which tells the time of day in seconds since 1970, are all that it knows of time;
+    ``settings`` its limits; ``policy`` who may do what.  Raises ``SettingsError`` for a key that cannot
+    be read.
     """
 
     _log = Logger()
@@ -76,10 +78,12 @@ class Hub:
         self.settings = settings or Settings()
         self.policy = policy or Policy()
         self.metrics = Metrics()
-        self.keys = KeyRing()
+        self.keys = KeyRing(self.settings.read_keys())
+        """The keys of signatures and tokens; ``replace_keys`` has others."""
+        self.settings.check_keys(self.keys)
         self._connection_types = _advertised(self.settings)
         self._extensions = Extensions(self.settings, self.metrics)
-        for extension in built_in(self.settings, clock):
+        for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._failures = Failures(self.sessions, self.metrics, self._connection_types)
@@ -98,10 +102,11 @@ class Hub:
     def _guard(self, wall: Callable[[], float]) -> Leases | None:
         """Keep to the rules of the configuration, and to its keys, if it has any."""
         settings, keys = self.settings, self.keys
-        if not settings.channel and not settings.key:
+        has_keys = settings.key or settings.key_directory
+        if not settings.channel and not has_keys:
             return None
         self.policy = access = Access(settings.channel, self.policy)
-        if not settings.key:
+        if not has_keys:
             return None  # and what clients have in ext.token is for somebody else
         tokens = Tokens(keys, settings, self.metrics, wall)
         leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)
@@ -174,11 +179,14 @@ class Hub:
         """Undo ``add_extension``."""
         self._extensions.remove(extension)
 
-    def replace_keys(self, keys: Iterable[Key]) -> None:
-        """Have these keys from now on, and end what has depended on others (Y-10, Y-19)."""
+    def replace_keys(self, keys: Iterable[Key], revoked_tokens: Iterable[str] | None = None) -> None:
+        """Have these keys from now on, and end what has depended on others (Y-10, Y-19).
+
+        The same goes for the ``jti`` of revoked tokens; None: those that there are.
+        """
         self.keys.replace(keys)
         if self._leases is not None:
-            self._leases.keys_changed()
+            self._leases.look_again(revoked_tokens)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -248,6 +256,8 @@ class Hub:
 
     def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Let extensions look at a reply, when its time has come."""
+        if call.answered is not None:
+            call.answered(reply)
         if reply is exchange.connect and exchange.parked:
             return reply  # it does when it is released
         waiting = self._let_out(reply, call)

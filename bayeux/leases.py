@@ -81,13 +81,18 @@ class Leases:
         """
         credential = self._tokens.check(token)
         if session.token is None:
-            raise self._tokens.refused("token too late", Unauthenticated("Handshake with a token first"))
+            raise self._tokens.refused("token_too_late", Unauthenticated("Handshake with a token first"))
         if session.token.user != credential.user:
-            raise self._tokens.refused("token of another user", Unauthenticated("Token of another user"))
+            raise self._tokens.refused("token_of_another_user", Unauthenticated("Token of another user"))
         self._change(session, (credential, *(one for one in session.credentials if one.is_grant)))
 
-    def keys_changed(self) -> None:
-        """End what has depended on keys that are no more, or are good for less than before (Y-19)."""
+    def look_again(self, revoked: Iterable[str] | None = None) -> None:
+        """End what has depended on keys that are no more, or are good for less than before (Y-19).
+
+        ``revoked`` are the ``jti`` of tokens that are not good from now on; None: as before.
+        """
+        if revoked is not None:
+            self._tokens.revoke(revoked)
         for session in tuple(self._leases):
             self._look_after(session)
 

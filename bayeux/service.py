@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from bayeux.clocks import MonotonicClock
 from bayeux.hub import Hub
 from bayeux.policy import Policy
-from bayeux.settings import Settings
+from bayeux.settings import Settings, SettingsError
 from bayeux.web.resource import BayeuxResource
 
 
@@ -38,6 +38,22 @@ class BayeuxService(MultiService):
         self.settings = settings or Settings()
         self.hub = Hub(clock, self.settings, policy)
         self.resource = BayeuxResource(self.hub)
+
+    def reload(self, settings: Settings | None = None) -> bool:
+        """Read the keys again, as these settings name them, or else those from the start (Y-10).
+
+        If one cannot be read all stays as it is, which is logged; returns whether they have been.
+        """
+        settings = settings or self.settings
+        try:
+            keys = settings.read_keys()
+        except SettingsError as error:
+            self.hub.metrics.failed_reloads += 1
+            self._log.error("the old keys are kept: {reason}", reason=str(error))
+            return False
+        self.hub.replace_keys(keys, settings.revoked_tokens)
+        self._log.info("{count} keys have been read", count=len(keys))
+        return True
 
     def startService(self) -> None:
         """Accept sessions."""

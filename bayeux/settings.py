@@ -6,6 +6,7 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bayeux.channels import is_pattern
+from bayeux.keys import BadKey, Key, check_rules, exposed, is_exposed, read_keys
 from bayeux.rules import ChannelRule, KeyRule
-from bayeux.tables import BadRule, check_channels, check_openers, find_table, nearest, read_tables
+from bayeux.tables import BadRule, Opener, check_channels, check_openers, find_table, nearest, read_tables
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -140,6 +142,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far the clock of whoever makes tokens and grants may be off; they are good so much longer."""
     revoked_tokens: tuple[str, ...] = ()
     """The ``jti`` of tokens that are no longer good (Y-19)."""
+    key_directory: str = ""
+    """Folder with more of them: each file ``NAME.toml`` holds the fields of one key; empty: none."""
+    signature_window: Period = 300.0
+    """How far the time of a signature may be from the server's, in either direction (Y-5)."""
 
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
@@ -178,6 +184,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of the events queued for one session (Q-7)."""
     overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = "disconnect"
     """What happens when a queue is full (Q-7); only ``disconnect`` lets the client know."""
+    max_nonces: Limit = 100_000
+    """Nonces remembered, each for twice ``signature_window``, so that no signed message is delivered twice;
+    who signs more messages than that in this time is told to come back later (G-22)."""
     max_url: Limit = 8_192
     """Bytes of a request target (J-9, G-20)."""
     max_headers: Limit = 100
@@ -228,9 +237,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             msgspec.structs.force_setattr(self, "channel", read_tables("channel", ChannelRule, self.channel))
             msgspec.structs.force_setattr(self, "key", read_tables("key", KeyRule, self.key))
             check_channels(self.channel)
-            check_openers(self.channel, self.key)
+            check_rules(self.key)
         except BadRule as error:
             raise SettingsError(str(error), error) from None
+        except BadKey as error:
+            raise self._about_key(error) from None
+        if not self.key_directory:  # or else there may be more of them
+            self.check_keys(self.key)
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
             try:
@@ -269,8 +282,29 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield name, "holds a character that a header cannot"
         if not self.cookie_name:
             yield "cookie_name", "must not be empty"
-        if self.require_token and not self.key:
+        if self.require_token and not self.key and not self.key_directory:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
+
+    def check_keys(self, keys: Iterable[Opener]) -> None:
+        """Check that there is a key wherever a rule for channels needs one.  Raises ``SettingsError``."""
+        try:
+            check_openers(self.channel, keys)
+        except BadRule as error:
+            raise SettingsError(str(error), error) from None
+
+    def read_keys(self) -> list[Key]:
+        """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""
+        try:
+            return read_keys(self.key, self.key_directory)
+        except BadKey as error:
+            raise self._about_key(error) from None
+
+    def _about_key(self, error: BadKey) -> SettingsError:
+        """Make a complaint about a key one about the table that it is in, if it is in one."""
+        if error.index is None or error.index >= len(self.key):
+            return SettingsError(f"key: {error}")
+        rule = BadRule("key", error.index, None, str(error))
+        return SettingsError(str(rule), rule)
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:
@@ -295,16 +329,44 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_toml(path: str) -> dict[str, Any]:
     """Read settings from a TOML file, its top-level keys being their names.
 
-    Raises ``SettingsError`` when it cannot be read or is not TOML.
+    Paths of keys that are relative are so to the file.  Raises ``SettingsError`` when it cannot be read
+    or is not TOML, or has secrets in it that everybody may read.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            values = tomllib.loads(file.read())
+            everybody = is_exposed(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
         raise SettingsError(f"{path}: {error}") from None
     except RecursionError:
         raise SettingsError(f"{path}: nested too deep") from None
+    if everybody and any("secret" in table for table in _key_tables(values)):
+        raise SettingsError(exposed(path))
+    return anchor(values, str(Path(path).parent))
+
+
+def anchor(values: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Return settings whose paths of keys do not depend on where the process is: they are in a folder."""
+    anchored = dict(values)
+    if values.get("key_directory") and isinstance(values["key_directory"], str):
+        anchored["key_directory"] = os.path.abspath(os.path.join(folder, values["key_directory"]))
+    tables = _key_tables(values)
+    if tables:
+        anchored["key"] = [
+            {**table, "secret_file": os.path.abspath(os.path.join(folder, table["secret_file"]))}
+            if isinstance(table.get("secret_file"), str) and table["secret_file"] else table
+            for table in tables]
+    return anchored
+
+
+def _key_tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables ``[[key]]``; none if what is there is something else, and wrong."""
+    tables = values.get("key")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return []
+    return tables
 
 
 def located(path: str, error: SettingsError) -> SettingsError:

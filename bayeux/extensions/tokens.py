@@ -69,8 +69,11 @@ class Tokens(Extension):
         self._metrics = metrics
         self._wall = wall
         self._nobody = Key(id="", secret=os.urandom(32))
-        self.revoked = frozenset(settings.revoked_tokens) - {""}
-        """The ``jti`` of tokens that are no longer good (Y-19)."""
+        self.revoke(settings.revoked_tokens)
+
+    def revoke(self, token_ids: Iterable[str]) -> None:
+        """Refuse tokens with one of these ``jti``, and no others on that ground (Y-19)."""
+        self.revoked = frozenset(token_ids) - {""}
 
     def incoming(self, call: Call) -> None:
         """Check what a handshake or a subscribe has in its ``ext``."""
@@ -86,7 +89,7 @@ class Tokens(Extension):
         token = ext.pop("token", None)
         if token is None:
             if self._settings.require_token:
-                raise self.refused("token missing", Unauthenticated("Token required"))
+                raise self.refused("token_missing", Unauthenticated("Token required"))
             return
         # Whoever keeps the message, while a policy thinks, keeps no secret (Y-17).
         call.message.ext = Raw(msgspec.json.encode(ext)) if ext else UNSET
@@ -101,14 +104,14 @@ class Tokens(Extension):
         try:
             key, claims = self._verify(token)
         except (jwt.PyJWTError, msgspec.DecodeError, ValueError, RecursionError):
-            raise self.refused("token invalid", Unauthenticated()) from None
+            raise self.refused("token_invalid", Unauthenticated()) from None
         ends, now = min(claims.exp + self._settings.token_leeway, key.not_after), self._wall()
         if max(claims.nbf, claims.iat) > now + self._settings.token_leeway:
-            raise self.refused("token too early", Unauthenticated())
+            raise self.refused("token_too_early", Unauthenticated())
         if claims.jti in self.revoked:
-            raise self.refused("token revoked", Unauthenticated())
+            raise self.refused("token_revoked", Unauthenticated())
         if ends <= now:
-            raise self.refused("token expired", Expired())
+            raise self.refused("token_expired", Expired())
         return Credential(key=key, ends=ends, user=claims.sub, id=claims.jti,
                           subscribe=narrow(claims.ch.s, key.subscribe),
                           publish=narrow(claims.ch.p, key.publish))
@@ -139,22 +142,22 @@ class Tokens(Extension):
             grant = msgspec.convert(given, _Grant)
             self._check_patterns((grant.pat,))
         except (ValueError, RecursionError):
-            raise self.refused("grant invalid", Unauthenticated()) from None
+            raise self.refused("grant_invalid", Unauthenticated()) from None
         expires = str(grant.exp)
         # No part may have a line break: then nothing can be moved from one to another.
         if not (_EXPIRY.fullmatch(expires) and _SIGNATURE.fullmatch(grant.sig) and grant.sub.isprintable()):
-            raise self.refused("grant invalid", Unauthenticated())
+            raise self.refused("grant_invalid", Unauthenticated())
         key = self._keys.find(grant.kid, self._wall())
         said = f"{grant.kid}\n{expires}\n{grant.sub}\n{grant.pat}"
         texts = f"bayeux-subscribe-v1\n{said}", f"bayeux-subscribe-v1c\n{said}\n{session.id}"
         good = [_is_signed(text, (key or self._nobody).secret, grant.sig) for text in texts]
         if key is None or not any(good):
-            raise self.refused("grant invalid", Unauthenticated())
+            raise self.refused("grant_invalid", Unauthenticated())
         if session.user is not None and grant.sub and grant.sub != session.user:
-            raise self.refused("grant of another user", Unauthenticated())
+            raise self.refused("grant_of_another_user", Unauthenticated())
         ends = min(int(expires) + self._settings.token_leeway, key.not_after)
         if ends <= self._wall():
-            raise self.refused("grant expired", Expired("Grant expired"))
+            raise self.refused("grant_expired", Expired("Grant expired"))
         return Credential(key=key, ends=ends, user=grant.sub or None, is_grant=True,
                           subscribe=narrow((grant.pat,), key.subscribe))
 
