@@ -90,7 +90,8 @@ class Hub:
         self._connects = Connects(self.sessions, self.settings, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
-        self._leases = self._guard(wall)
+        self.leases = self._guard(wall)
+        """What sessions have by tokens and grants; None if the settings name no keys."""
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -185,8 +186,8 @@ class Hub:
         The same goes for the ``jti`` of revoked tokens; None: those that there are.
         """
         self.keys.replace(keys)
-        if self._leases is not None:
-            self._leases.look_again(revoked_tokens)
+        if self.leases is not None:
+            self.leases.look_again(revoked_tokens)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -412,8 +413,8 @@ class Hub:
         if not self.sessions.room_for(fresh):
             raise TooBusy
         self.sessions.subscribe(session, fresh)
-        if self._leases is not None and isinstance(message, Authenticated):
-            self._leases.grant(session, message.credential, wanted)
+        if self.leases is not None and isinstance(message, Authenticated):
+            self.leases.grant(session, message.credential, wanted)
         return self._subscription_reply(message, session)
 
     def _permitted(self, verdict: bool, pattern: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import cast
 
 from twisted.application.service import MultiService
@@ -22,13 +24,14 @@ class BayeuxService(MultiService):
 
     Put ``resource`` anywhere into a twisted.web tree, or return it from a klein route, publish and
     subscribe by ``hub``, and attach the service to the application, so that held connects are
-    answered when it stops.  ``clock`` is the reactor's unless a test gives another.
+    answered when it stops.  ``clock`` is the reactor's, and ``wall`` the time of day, unless a test gives
+    others.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 clock: IReactorTime | None = None) -> None:
+                 clock: IReactorTime | None = None, wall: Callable[[], float] = time.time) -> None:
         super().__init__()
         if clock is None:
             from twisted.internet import reactor
@@ -36,7 +39,7 @@ class BayeuxService(MultiService):
             clock = MonotonicClock(cast(IReactorTime, reactor))
         self.clock = clock
         self.settings = settings or Settings()
-        self.hub = Hub(clock, self.settings, policy)
+        self.hub = Hub(clock, self.settings, policy, wall)
         self.resource = BayeuxResource(self.hub)
 
     def reload(self, settings: Settings | None = None) -> bool:

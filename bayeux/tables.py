@@ -25,7 +25,9 @@ class BadRule(ValueError):
         self.table = table
         self.index = index
         which = "" if index is None else f" {index + 1}"
-        super().__init__(f"[[{table}]]{which}{f' ({name})' if isinstance(name, str) else ''}: {complaint}")
+        if isinstance(name, str) and name.isprintable():
+            which += f" ({name})"
+        super().__init__(f"[[{table}]]{which}: {complaint}")
 
 
 class Opener(Protocol):

@@ -161,8 +161,8 @@ def test_any_other_import_is_let_through(name: str, source: str) -> None:
 
 def test_the_public_names() -> None:
     assert bayeux.__all__ == [
-        "BayeuxError", "BayeuxService", "Call", "Extension", "Hub", "Link", "ListenOnly", "Policy", "Session",
-        "Settings", "SettingsError", "__version__",
+        "Access", "BayeuxError", "BayeuxService", "Call", "ChannelRule", "Extension", "Hub", "KeyRule",
+        "Link", "ListenOnly", "Policy", "Session", "Settings", "SettingsError", "__version__",
     ]
 
 
