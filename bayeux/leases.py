@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from bayeux.access import Access
 from bayeux.credentials import Credential
@@ -97,8 +98,7 @@ class Leases:
             self._look_after(session)
 
     def _due(self, lease: _Lease) -> None:
-        if lease.session is not None:
-            self._look_after(lease.session)
+        self._look_after(cast(Session, lease.session))  # none that has been forgotten is ever due
 
     def _look_after(self, session: Session) -> None:
         """Take away what a session has a right to no longer, which may be all."""
