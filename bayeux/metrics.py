@@ -37,8 +37,9 @@ class Metrics:
     duplicates: int = 0
     """Signed publishes that had been handled before, and were not delivered again (Y-9)."""
     authentication_failures: Counter[str] = field(default_factory=Counter)
-    """Signed publishes that were refused, by kind: ``malformed``; ``unknown_key``, or one that is not good
-    now; ``wrong_signature``, ``timestamp``, ``nonce_reused``, ``too_many_nonces``, ``channel``, ``payload``."""
+    """Signed publishes that were refused, by kind: ``malformed``, ``unknown_key`` (or one that is not good
+    now), ``wrong_signature``, ``timestamp``, ``nonce_reused``, ``too_many_nonces``, ``channel``,
+    ``payload``."""
     failed_reloads: int = 0
     """Times that keys were to be read again and could not be: the old ones stay (Y-10)."""
     stalled: int = 0
