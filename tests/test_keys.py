@@ -126,7 +126,7 @@ WRONG = {
     "no secret": ({"secret": ""}, "'web-a': needs one of secret and secret_file, and not both"),
     "two secrets": ({"secret_file": "x"}, "'web-a': needs one of secret and secret_file, and not both"),
     "a short secret": ({"secret": "x" * 31},
-                       "the secret has 31 characters and needs 32 that are random; make one by: bayeux keygen"),
+                       "'web-a': the secret has 31 characters and needs 32 that are random; make one by: b"),
     "a secret with a blank": ({"secret": "x" * 40 + " y"}, "a secret is one word of visible ASCII"),
     "a secret of two lines": ({"secret": "x" * 40 + "\nx"}, "a secret is one word of visible ASCII"),
     "a secret in another alphabet": ({"secret": "\u00e4" * 40}, "a secret is one word of visible ASCII"),
