@@ -439,7 +439,8 @@ def test_keys_are_found_from_the_file_that_names_them(tmp_path: Path,
 
 @pytest.mark.parametrize("values", [
     {"timeout": 5}, {"key": []}, {"key": 5}, {"key": [5]}, {"key": [{"id": "a"}, 5]},
-    {"key": [{"secret_file": 5}]}, {"key": [{"secret_file": ""}]}, {"key": [{"secret_file": "/b/c"}]}, {"key_directory": ""},
+    {"key": [{"secret_file": 5}]}, {"key": [{"secret_file": ""}]},
+    {"key": [{"secret_file": "/b/c"}]}, {"key_directory": ""},
     {"key_directory": 5}, {"key_directory": "/a"}, {"key": {"id": "a"}}])
 def test_what_is_no_relative_path_stays(values: dict[str, Any]) -> None:
     """It is for ``Settings`` to say what is wrong."""
