@@ -18,7 +18,7 @@ def add_key(parser: ArgumentParser) -> None:
     """Add the options that name a key; ``read_key`` reads it."""
     parser.add_argument("--key", metavar="FILE", required=True, help="the file that holds the key's secret")
     parser.add_argument("--id", type=key_id, metavar="ID",
-                        help="the key's id in the server's configuration; by default FILE's name without suffix")
+                        help="the key's id on the server; by default FILE's name without its suffix")
 
 
 def read_key(arguments: Namespace) -> Key:

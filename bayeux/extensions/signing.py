@@ -35,7 +35,8 @@ from bayeux.signatures import digest, publish_text
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
-_TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,11}")
+_TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,14}")
+"""Long enough for milliseconds, so that who sends them is told about the time."""
 
 
 class _Ext(Struct, gc=False):

@@ -148,7 +148,7 @@ class Tokens(Extension):
         key = self._find(grant.kid)
         said = f"{grant.kid}\n{expires}\n{grant.sub}\n{grant.pat}"
         texts = f"bayeux-subscribe-v1\n{said}", f"bayeux-subscribe-v1c\n{said}\n{session.id}"
-        if not any([_is_signed(text, key.secret, grant.sig) for text in texts]):
+        if not any(_is_signed(text, key.secret, grant.sig) for text in texts):
             raise self.refused("grant_invalid", Unauthenticated())
         if session.user is not None and grant.sub and grant.sub != session.user:
             raise self.refused("grant_of_another_user", Unauthenticated())
