@@ -475,11 +475,12 @@ def test_a_file_with_a_secret_in_it_is_for_the_server_alone(tmp_path: Path, mode
 
 
 @pytest.mark.parametrize(("fields", "text"), [
-    ({"publsh": []}, "key: Object contains unknown field `publsh` - at `$[0]`"),
-    ({"publish": "/a"}, "key: Expected `array`, got `str` - at `$[0].publish`"),
-    ({"publish": ["a"]}, "key: 'web-a': publish: 'a' is neither a channel nor a pattern such as /news/**"),
-    ({"not_after": "soon"}, "key: Invalid RFC3339 encoded datetime - at `$[0].not_after`"),
-    ({"secret_file": "x"}, "key: 'web-a': needs one of secret and secret_file, and not both")])
+    ({"publsh": []}, "[[key]] 1 (web-a): there is no 'publsh'; did you mean 'publish'?"),
+    ({"publish": "/a"}, "[[key]] 1 (web-a): publish = '/a': Expected `array`, got `str`"),
+    ({"publish": ["a"]},
+     "[[key]] 1: 'web-a': publish: 'a' is neither a channel nor a pattern such as /news/**"),
+    ({"not_after": "soon"}, "[[key]] 1 (web-a): not_after = 'soon': Invalid RFC3339 encoded datetime"),
+    ({"secret_file": "x"}, "[[key]] 1: 'web-a': needs one of secret and secret_file, and not both")])
 def test_what_is_wrong_with_a_key_is_told_without_its_secret(fields: dict[str, Any], text: str) -> None:
     """Y-4, G-33."""
     with pytest.raises(SettingsError) as error:
@@ -489,8 +490,8 @@ def test_what_is_wrong_with_a_key_is_told_without_its_secret(fields: dict[str, A
 
 def test_keys_from_keywords_are_checked_too() -> None:
     """Y-4: and no complaint and no representation has the secret."""
-    assert complaint(key=(KeyRule(id="a b", secret=SECRET),)).startswith("key: 'a b': an id is")
-    assert complaint(key=[SECRET]) == "key: Expected `object`, got `str` - at `$[0]`"
+    assert complaint(key=(KeyRule(id="a b", secret=SECRET),)).startswith("[[key]] 1: 'a b': an id is")
+    assert complaint(key=[SECRET]) == "[[key]] 1: must be a table of names and values"
     assert SECRET not in repr(Settings(key=(KeyRule(id="a", secret=SECRET),)))
 
 
@@ -499,6 +500,6 @@ def test_a_key_that_cannot_be_read(tmp_path: Path) -> None:
     settings = Settings(key=(KeyRule(id="a", secret_file=path),))
     with pytest.raises(SettingsError) as error:
         settings.read_keys()
-    assert str(error.value) == f"key: 'a': {path}: No such file or directory"
+    assert str(error.value) == f"[[key]] 1: 'a': {path}: No such file or directory"
     with pytest.raises(SettingsError):
         Settings(key_directory=path).read_keys()

@@ -106,7 +106,7 @@ WRONG = {
     "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),
     "a mount that is no path": (["--mount", "bayeux"], "mounts: 'bayeux' must look like /bayeux"),
     "a mount that is everything": (["--mount", "/"], "mounts: '/' must look like /bayeux"),
-    "a key without a secret": (["--set", 'key=[{id="a"}]'], "key: 'a': needs one of secret and secret_file"),
+    "a key without a secret": (["--set", 'key=[{id="a"}]'], "[[key]] 1: 'a': needs one of secret"),
     "a key that cannot be read": (["--config", "keys.toml"], "/missing.key: No such file or directory"),
     "keys that are not there": (["--set", "key_directory=missing"], "/missing: No such file or directory"),
     "a secret that everybody can read": (["--config", "secret.toml"], "do: chmod o-rwx secret.toml"),
