@@ -31,6 +31,10 @@ class Broker:
     def __init__(self, sessions: Sessions, settings: Settings, metrics: Metrics) -> None:
         self._sessions = sessions
         self._settings = settings
+        self._lazy_rules: dict[str, float] = {}
+        if any(rule.lazy for rule in settings.channel):
+            self._lazy_rules = {rule.pattern: settings.max_lazy_timeout if rule.lazy else 0.0
+                                for rule in settings.channel}
         self._metrics = metrics
         self._registry: Registry[Subscriber] = Registry()
         self._backlog: deque[tuple[Event, Session | None]] = deque()
@@ -46,8 +50,12 @@ class Broker:
 
     def laziness(self, channel: str) -> float:
         """Return for how many seconds the events of a channel may wait for company (D-12)."""
-        lazy = self._settings.lazy_channels
-        return next((lazy[pattern] for pattern in expand(channel) if pattern in lazy), 0.0) if lazy else 0.0
+        for lazy in (self._settings.lazy_channels, self._lazy_rules):
+            if lazy:
+                for pattern in expand(channel):
+                    if pattern in lazy:
+                        return lazy[pattern]
+        return 0.0
 
     def publish(self, event: Event, publisher: Session | None) -> int:
         """Hand an event to everybody who is subscribed; returns how many sessions that are."""

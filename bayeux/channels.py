@@ -15,6 +15,8 @@ META_CONNECT = "/meta/connect"
 META_DISCONNECT = "/meta/disconnect"
 META_SUBSCRIBE = "/meta/subscribe"
 META_UNSUBSCRIBE = "/meta/unsubscribe"
+TOKEN_CHANNEL = "/service/token"
+"""Where a session's client sends its next token (Y-16)."""
 
 # Linear: no alternative can match the same text in two ways (G-32).
 _SEGMENT = r"/[A-Za-z0-9\-_!~()$@]+"
@@ -63,22 +65,28 @@ def matches(pattern: str, name: str) -> bool:
     return pattern in expand(name)
 
 
+def covering(pattern: str) -> tuple[str, ...]:
+    """List every subscription that selects all that ``pattern`` can select, the most specific first.
+
+    The first is ``pattern`` itself; of a concrete name they are its ``expand``.  ``/**`` selects no
+    services (C-15).
+
+    >>> covering("/a/b/*")
+    ('/a/b/*', '/a/b/**', '/a/**', '/**')
+    """
+    if pattern.endswith("/**"):
+        found = expand(pattern[:-2] + "x")[2:]
+    elif pattern.endswith("/*"):
+        found = expand(pattern[:-1] + "x")[1:]
+    else:
+        found = expand(pattern)
+    return found[:-1] if is_service(pattern) else found
+
+
 def covers(granted: str, requested: str) -> bool:
     """Say whether every channel that ``requested`` can ever select is selected by ``granted`` (S-10).
 
     Authorising a pattern asks this, never ``matches``: a grant for ``/private/*`` does not cover a
     subscription to ``/private/**``, nor does one for ``/private/a``.
     """
-    if granted == requested:
-        return True
-    if requested.endswith("/**"):
-        return granted.endswith("/**") and _within(granted, requested[:-3])
-    if requested.endswith("/*"):
-        return granted.endswith("/**") and _within(granted, requested[:-2])
-    return matches(granted, requested)
-
-
-def _within(deep: str, prefix: str) -> bool:
-    """Say whether ``prefix`` is the parent of the pattern ``deep`` (``parent/**``) or lies below it."""
-    parent = deep[:-3]
-    return prefix == parent or prefix.startswith(parent + "/")
+    return granted in covering(requested)

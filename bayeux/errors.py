@@ -4,10 +4,13 @@
     ``MalformedMessage``       400, the element is not a Bayeux message
     ``MissingField``           400, a required field is absent
     ``MissingClientID``        401
+    ``Unauthenticated``        401, a token, grant or signature is missing or wrong
+        ``Expired``                it was right, but is not good any more
     ``UnknownClient``          402, expired, never existed, or not this browser's
     ``Denied``                 403, policy, reserved channel, count limit
     ``UnknownChannel``         404, no such meta channel
     ``InvalidChannel``         405, grammar
+    ``NonceReused``            409, a nonce has served for another signature
     ``TooLarge``               413, one message
     ``TooMany``                429, rate or count
     ``InternalError``          500, a handler failed
@@ -68,6 +71,20 @@ class MissingClientID(BayeuxError):
         super().__init__(401, "No client ID")
 
 
+class Unauthenticated(BayeuxError):
+    """A token, grant or signature is missing or wrong (E-23)."""
+
+    def __init__(self, text: str = "Authentication invalid") -> None:
+        super().__init__(401, text)
+
+
+class Expired(Unauthenticated):
+    """A token or grant was right, but is not good any more: a fresh one is needed (Y-15, Y-16)."""
+
+    def __init__(self, text: str = "Token expired") -> None:
+        super().__init__(text)
+
+
 class UnknownClient(BayeuxError):
     """The clientId is expired, was never issued, or may not be used from here (E-13)."""
 
@@ -94,6 +111,13 @@ class InvalidChannel(BayeuxError):
 
     def __init__(self, channel: str) -> None:
         super().__init__(405, "Invalid channel", channel)
+
+
+class NonceReused(BayeuxError):
+    """A nonce has been used before, with a different signature (E-28)."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "Nonce reused")
 
 
 class TooLarge(BayeuxError):

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from bayeux.channels import META_CONNECT, META_DISCONNECT
-from bayeux.errors import TooBusy, UnknownClient
+from bayeux.errors import Expired, TooBusy, UnknownClient
 from bayeux.extensions import Call
 from bayeux.messages import Advice, Reply
 from bayeux.session import Link, Release, Session, Stream
@@ -168,6 +168,11 @@ class Exchange:
             reply.error = str(self._sessions.failed(UnknownClient(self.session.id)))
             reply.client_id = UNSET
             reply.advice = Advice("handshake", 0)
+        elif self.session is not None and self.session.removed_by is Release.EXPIRED:  # Y-16
+            reply.successful = False
+            reply.error = str(self._sessions.failed(Expired()))
+            reply.client_id = UNSET
+            reply.advice = Advice("handshake", self._sessions.spread(least=1.0))
         elif self.session is not None and not self.session.alive:  # K-14, X-3, X-6
             reply.advice = self._sessions.advice("none")
             if self.session.removed_by is Release.KICKED:

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.channels import META_CONNECT, META_HANDSHAKE, META_SUBSCRIBE, META_UNSUBSCRIBE
-from bayeux.errors import BayeuxError, InternalError, MissingClientID, TooBusy, UnknownClient
+from bayeux.errors import BayeuxError, Expired, InternalError, MissingClientID, TooBusy, UnknownClient
 from bayeux.extensions import Call
 from bayeux.messages import Advice, Message, Rejected, Reply
 from bayeux.metrics import Metrics
@@ -67,6 +67,6 @@ class Failures:
 
     def _refusal_advice(self, error: BayeuxError) -> Advice:
         """Advise whoever could not shake hands; nobody may try again in a tight loop (H-12, H-13)."""
-        if error.code >= 429:
+        if error.code >= 429 or isinstance(error, Expired):
             return Advice("handshake", self._sessions.spread(least=1.0))
         return self._sessions.advice("none")

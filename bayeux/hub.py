@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
 from msgspec import UNSET
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bayeux.access import Access
 from bayeux.broker import Broker, Subscriber
 from bayeux.channels import (
     META_CONNECT,
@@ -18,6 +20,7 @@ from bayeux.channels import (
     META_HANDSHAKE,
     META_SUBSCRIBE,
     META_UNSUBSCRIBE,
+    TOKEN_CHANNEL,
     is_meta,
     is_name,
     is_pattern,
@@ -39,8 +42,11 @@ from bayeux.errors import (
 from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
+from bayeux.extensions.tokens import Tokens
 from bayeux.failures import Failures
-from bayeux.messages import Event, Message, Rejected, Reply, decode_data, encode_data
+from bayeux.keys import Key, KeyRing
+from bayeux.leases import Leases
+from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
@@ -60,25 +66,32 @@ _DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
 class Hub:
     """A Bayeux server without a network: messages in, replies and events out.
 
-    ``clock`` is all that it knows of time; ``settings`` its limits; ``policy`` who may do what.
+    ``clock`` and ``wall``, which tells the time of day in seconds since 1970, are all that it knows of time;
+    ``settings`` its limits; ``policy`` who may do what.  Raises ``SettingsError`` for a key that cannot
+    be read.
     """
 
     _log = Logger()
 
     def __init__(self, clock: IReactorTime, settings: Settings | None = None,
-                 policy: Policy | None = None) -> None:
+                 policy: Policy | None = None, wall: Callable[[], float] = time.time) -> None:
         self.settings = settings or Settings()
         self.policy = policy or Policy()
         self.metrics = Metrics()
+        self.keys = KeyRing(self.settings.read_keys())
+        """The keys of signatures and tokens; ``replace_keys`` has others."""
+        self.settings.check_keys(self.keys)
         self._connection_types = _advertised(self.settings)
         self._extensions = Extensions(self.settings, self.metrics)
-        for extension in built_in(self.settings, clock):
+        for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self._failures = Failures(self.sessions, self.metrics, self._connection_types)
         self._connects = Connects(self.sessions, self.settings, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
+        self.leases = self._guard(wall)
+        """What sessions have by tokens and grants; None if the settings name no keys."""
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -86,6 +99,22 @@ class Hub:
             META_SUBSCRIBE: self._subscribe,
             META_UNSUBSCRIBE: self._unsubscribe,
         }
+
+    def _guard(self, wall: Callable[[], float]) -> Leases | None:
+        """Keep to the rules of the configuration, and to its keys, if it has any."""
+        settings, keys = self.settings, self.keys
+        has_keys = settings.key or settings.key_directory
+        if not settings.channel and not has_keys:
+            return None
+        self.policy = access = Access(settings.channel, self.policy)
+        if not has_keys:
+            return None  # and what clients have in ext.token is for somebody else
+        tokens = Tokens(keys, settings, self.metrics, wall)
+        leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)
+        self._extensions.add(tokens)
+        self.sessions.listeners.append(leases)
+        self._services[TOKEN_CHANNEL] = leases.refresh
+        return leases
 
     # -- for the application that embeds it -----------------------------------------------------
 
@@ -150,6 +179,15 @@ class Hub:
     def remove_extension(self, extension: Extension) -> None:
         """Undo ``add_extension``."""
         self._extensions.remove(extension)
+
+    def replace_keys(self, keys: Iterable[Key], revoked_tokens: Iterable[str] | None = None) -> None:
+        """Have these keys from now on, and end what has depended on others (Y-10, Y-19).
+
+        The same goes for the ``jti`` of revoked tokens; None: those that there are.
+        """
+        self.keys.replace(keys)
+        if self.leases is not None:
+            self.leases.look_again(revoked_tokens)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -219,6 +257,8 @@ class Hub:
 
     def _finish(self, reply: Reply, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Let extensions look at a reply, when its time has come."""
+        if call.answered is not None:
+            call.answered(reply)
         if reply is exchange.connect and exchange.parked:
             return reply  # it does when it is released
         waiting = self._let_out(reply, call)
@@ -308,7 +348,8 @@ class Hub:
         def opened(allowed: bool) -> Reply:
             if not allowed:
                 raise Denied("Handshake denied")
-            exchange.session = call.session = session = self.sessions.open(exchange.link)
+            credentials = (message.credential,) if isinstance(message, Authenticated) else ()
+            exchange.session = call.session = session = self.sessions.open(exchange.link, credentials)
             exchange.opened = True
             return Reply(
                 META_HANDSHAKE, True, id=message.id, client_id=session.id,
@@ -342,10 +383,16 @@ class Hub:
         """Subscribe to all of the channels named, or to none (section 9)."""
         session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        waiting = self._ask(iter(wanted), session, call)
+        credentials, waiting = session.credentials, self._ask(iter(wanted), session, call)
         if waiting is None:
             return self._apply(wanted, session, message)
-        return waiting.addCallback(lambda _: self._apply(wanted, session, message))
+
+        def asked(_: None) -> Reply | Deferred[Reply]:
+            if session.credentials is not credentials:  # what was asked is no longer so
+                return self._subscribe(call, exchange)
+            return self._apply(wanted, session, message)
+
+        return waiting.addCallback(asked)
 
     def _ask(self, patterns: Iterator[str], session: Session, call: Call) -> Deferred[None] | None:
         """Ask the policy about one pattern after the other; raises, now or later, for one that is refused."""
@@ -371,6 +418,8 @@ class Hub:
         if not self.sessions.room_for(fresh):
             raise TooBusy
         self.sessions.subscribe(session, fresh)
+        if self.leases is not None and isinstance(message, Authenticated):
+            self.leases.grant(session, message.credential, wanted)
         return self._subscription_reply(message, session)
 
     def _permitted(self, verdict: bool, pattern: str) -> None:

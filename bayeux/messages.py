@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from bayeux.credentials import Credential
 from bayeux.errors import (
     BayeuxError,
     MalformedEnvelope,
@@ -68,6 +69,15 @@ class SignedMessage(Message, gc=False):
 
     key_id: str = ""
     """The key that has signed it."""
+
+
+class Authenticated(Message, kw_only=True, gc=False):
+    """A handshake whose token, or a subscribe whose grant, has been checked; only an extension makes it.
+
+    Its ``ext`` holds the token no more (Y-17).
+    """
+
+    credential: Credential
 
 
 class Rejected(Struct):
@@ -166,6 +176,24 @@ def decode_data(data: Raw | bytes) -> Any:
         raise MalformedMessage from None
 
 
+def check_data(text: bytes, settings: Settings) -> Raw:
+    """Return JSON text that has come by itself as the data of a message, which it is from then on.
+
+    It is UTF-8 already, and is held to what an envelope may hold (M-6 to M-8, G-6).  Raises
+    ``MalformedMessage``.
+    """
+    if _is_deeper(text, settings.max_depth - 2):  # an envelope and a message are around it
+        raise MalformedMessage
+    try:
+        try:
+            _decode_raw(text)
+        except msgspec.DecodeError:
+            _decode_raw(_hide_surrogates(text))
+    except (msgspec.DecodeError, MalformedEnvelope, RecursionError):
+        raise MalformedMessage from None
+    return Raw(text)
+
+
 def join(messages: Iterable[bytes]) -> bytes:
     """Make one envelope of encoded messages: always an array (M-2)."""
     return b"[%b]" % b",".join(messages)
@@ -210,7 +238,7 @@ def _json_text(body: bytes, max_depth: int) -> bytes:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise MalformedEnvelope("not UTF-8") from None
-    if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
+    if _is_deeper(body, max_depth):
         raise MalformedEnvelope("nested too deep")
     return body
 
@@ -221,6 +249,8 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 def _is_deeper(body: bytes, limit: int) -> bool:
     """Say whether JSON text is nested deeper than that, the brackets inside strings left out."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
     depth = 0
     for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKET):
         if bracket in b"[{":
@@ -305,18 +335,26 @@ _SHOW = bytes.maketrans(b"eE", b"dD"), bytes.maketrans(b"01234567abcdef", b"89ab
 def _repaired(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
     """Decode an envelope that the strict parser refused, if lone surrogates are all that is wrong.
 
-    JSON allows the escape ``\\ud800`` alone, and browsers send it; our parser does not.  Each one is
-    hidden behind an escaped private-use character, of which the text must have none of its own, and
-    put back into ``data`` (BAYEUX.md section 25: relayed as the escape it came as).
+    They are hidden from it, and put back into ``data`` (BAYEUX.md section 25: relayed as the escape it
+    came as).
     """
-    escapes = {match.lastgroup for match in _ESCAPE.finditer(body)}
-    if "lone" not in escapes or "private" in escapes:
-        raise MalformedEnvelope("not JSON")
-    messages = decode(_exchange(body, "lone", *_HIDE), settings)
+    messages = decode(_hide_surrogates(body), settings)
     for message in messages:
         if isinstance(message, Message) and message.data is not UNSET:
             message.data = Raw(_exchange(bytes(message.data), "private", *_SHOW))
     return messages
+
+
+def _hide_surrogates(text: bytes) -> bytes:
+    """Hide each lone surrogate behind an escaped private-use character, of which there must be none.
+
+    JSON allows the escape ``\\ud800`` alone, and browsers send it; our parser does not.  Raises
+    ``MalformedEnvelope`` if that is not what is wrong with the text, or cannot be undone.
+    """
+    escapes = {match.lastgroup for match in _ESCAPE.finditer(text)}
+    if "lone" not in escapes or "private" in escapes:
+        raise MalformedEnvelope("not JSON")
+    return _exchange(text, "lone", *_HIDE)
 
 
 def _exchange(text: bytes, kind: str, first: bytes, second: bytes) -> bytes:

@@ -32,6 +32,20 @@ class Metrics:
     """Unsuccessful replies, by error code."""
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that a transport refused as a whole, by HTTP status."""
+    signed: int = 0
+    """Signed publishes whose signature was good."""
+    duplicates: int = 0
+    """Signed publishes that had been handled before, and were not delivered again (Y-9)."""
+    authentication_failures: Counter[str] = field(default_factory=Counter)
+    """What was refused, by kind.  Signed publishes: ``malformed``; ``unknown_key``, or one that is not good
+    now; ``wrong_signature``, ``timestamp``, ``nonce_reused``, ``too_many_nonces``, ``channel``, ``payload``.
+    Tokens: ``token_missing``, ``token_invalid``, ``token_too_early``, ``token_revoked``, ``token_expired``,
+    ``token_too_late``, ``token_of_another_user``.  Grants: ``grant_invalid``, ``grant_expired``,
+    ``grant_of_another_user``."""
+    subscriptions_expired: int = 0
+    """Subscriptions that have ended with what they were allowed by (Y-16, Y-19)."""
+    failed_reloads: int = 0
+    """Times that keys were to be read again and could not be: the old ones stay (Y-10)."""
     stalled: int = 0
     """Connections that were cut because their peer did not take what it was sent (G-16)."""
     unanswered_pings: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from bayeux.channels import expand, is_pattern, is_service
 from bayeux.errors import InvalidChannel, MissingClientID
-from bayeux.messages import Message
+from bayeux.messages import Message, SignedMessage
 from bayeux.session import Link, Session
 
 Verdict = bool | Awaitable[bool]
@@ -14,7 +14,7 @@ Verdict = bool | Awaitable[bool]
 
 
 class Policy:
-    """The default: anybody may handshake and subscribe, a session may publish, nobody else may.
+    """The default: anybody may handshake and subscribe, a session or a signature is needed to publish.
 
     Subclass it for other rules.  A method may return a Deferred or be a coroutine; an exception that
     is no ``BayeuxError`` refuses, with ``500::`` for an answer.
@@ -30,8 +30,11 @@ class Policy:
 
     def can_publish(self, session: Session | None, channel: str, message: Message,
                     link: Link) -> Verdict:
-        """Say whether a message may be published; without a session it is stateless (P-8)."""
-        if session is None:
+        """Say whether a message may be published; without a session it is stateless (P-8).
+
+        It is a ``SignedMessage`` where a key has signed it, which may publish there (Y-11).
+        """
+        if session is None and not isinstance(message, SignedMessage):
             raise MissingClientID
         return True
 

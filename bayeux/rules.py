@@ -44,3 +44,7 @@ class KeyRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Until when it is good."""
     max_payload: Annotated[int, Meta(ge=1)] = 65_536
     """Bytes of the data of one message that it signs."""
+
+    def __repr__(self) -> str:
+        """Return a text that may be logged: without the secret."""
+        return f"<KeyRule {self.id}>"

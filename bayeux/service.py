@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import MultiService
@@ -13,7 +15,7 @@ from twisted.logger import Logger
 from bayeux.clocks import MonotonicClock
 from bayeux.hub import Hub
 from bayeux.policy import Policy
-from bayeux.settings import Settings
+from bayeux.settings import Settings, SettingsError
 from bayeux.web.resource import BayeuxResource
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ class BayeuxService(MultiService):
 
     Put ``resource`` anywhere into a twisted.web tree, or return it from a klein route, publish and
     subscribe by ``hub``, and attach the service to the application, so that held connects are
-    answered when it stops.  ``clock`` is the reactor's unless a test gives another.  With an
-    ``authorize_url`` the site is asked what the policy allows; raises ``SettingsError`` where it cannot be.
+    answered when it stops.  ``clock`` is the reactor's, and ``wall`` the time of day, unless a test gives
+    others.  With an ``authorize_url`` the site is asked what the policy allows; raises ``SettingsError``
+    where it cannot be.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 clock: IReactorTime | None = None) -> None:
+                 clock: IReactorTime | None = None, wall: Callable[[], float] = time.time) -> None:
         super().__init__()
         if clock is None:
             from twisted.internet import reactor
@@ -40,7 +43,7 @@ class BayeuxService(MultiService):
             clock = MonotonicClock(cast(IReactorTime, reactor))
         self.clock = clock
         self.settings = settings or Settings()
-        self.hub = Hub(clock, self.settings, policy)
+        self.hub = Hub(clock, self.settings, policy, wall)
         self.authorizer: Authorizer | None = None
         """What asks the site who may do what, if there is an ``authorize_url``."""
         if self.settings.authorize_url:
@@ -50,6 +53,22 @@ class BayeuxService(MultiService):
             self.hub.policy = self.authorizer
             self.hub.add_extension(self.authorizer.users)
         self.resource = BayeuxResource(self.hub)
+
+    def reload(self, settings: Settings | None = None) -> bool:
+        """Read the keys again, as these settings name them, or else those from the start (Y-10).
+
+        If one cannot be read all stays as it is, which is logged; returns whether they have been.
+        """
+        settings = settings or self.settings
+        try:
+            keys = settings.read_keys()
+        except SettingsError as error:
+            self.hub.metrics.failed_reloads += 1
+            self._log.error("the old keys are kept: {reason}", reason=str(error))
+            return False
+        self.hub.replace_keys(keys, settings.revoked_tokens)
+        self._log.info("{count} keys have been read", count=len(keys))
+        return True
 
     def startService(self) -> None:
         """Accept sessions."""

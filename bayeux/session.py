@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from bayeux.channels import is_name, is_reserved
+from bayeux.credentials import Credential
 from bayeux.errors import InvalidChannel
 from bayeux.messages import Event, encode_data
 from bayeux.queues import EventQueue
@@ -60,6 +61,8 @@ class Release(Enum):
     """The server has disconnected the client (X-6)."""
     OVERFLOW = auto()
     """Its queue was full: the client has to shake hands again, and so learns of its loss (Q-7)."""
+    EXPIRED = auto()
+    """The token that it depended on is not good any more: it has to shake hands with another (Y-16)."""
     SHUTDOWN = auto()
     """The server stops (Q-10)."""
     LOST = auto()
@@ -123,9 +126,9 @@ class Session:
     to another client: whoever knows it is that client (I-4).
     """
 
-    __slots__ = ("_owner", "address", "alarm", "browser_id", "cycle", "deadline", "extensions", "grace",
-                 "has_cookie", "id", "lazy_until", "link", "parked", "queue", "removed_by", "state", "stream",
-                 "subscriptions", "until")
+    __slots__ = ("_owner", "address", "alarm", "browser_id", "credentials", "cycle", "deadline", "extensions",
+                 "grace", "has_cookie", "id", "lazy_until", "link", "named", "parked", "queue",
+                 "removed_by", "state", "stream", "subscriptions", "until")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
@@ -135,6 +138,10 @@ class Session:
         self.browser_id: str | None = None
         self.has_cookie = False
         """Whether the browser is known to send its cookie (B-2)."""
+        self.credentials: tuple[Credential, ...] = ()
+        """What it has shown and is still good: its token, and the grants of its subscriptions."""
+        self.named: str | None = None
+        """Who it is, by the word of the site that was asked about its handshake."""
         self.extensions: tuple[Any, ...] = ()
         """The ``Extension`` objects that are for this client alone; an application may add its own."""
         self.subscriptions: tuple[str, ...] = ()
@@ -184,11 +191,22 @@ class Session:
         self._owner.remove(self, "kicked", Release.KICKED)
 
     @property
+    def user(self) -> str | None:
+        """Who it is: the ``sub`` of its token while that is good (Y-16), or else what the site has said."""
+        token = self.token
+        return self.named if token is None or token.user is None else token.user
+
+    @property
     def alive(self) -> bool:
         """Whether it still exists."""
         return self.state is not State.REMOVED
 
     # -- for the hub ----------------------------------------------------------------------------
+
+    @property
+    def token(self) -> Credential | None:
+        """What it has shaken hands with, if it is still good."""
+        return next((one for one in self.credentials if not one.is_grant), None)
 
     def become(self, state: State) -> None:
         """Change state; raises ``IllegalTransition`` where the table has no such step.

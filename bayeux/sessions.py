@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from bayeux.credentials import Credential
 from bayeux.deadlines import Deadlines
 from bayeux.errors import BayeuxError, TooBusy
 from bayeux.extensions import Extensions
@@ -30,7 +31,8 @@ class SessionListener(Protocol):
         """Be told that a session is gone.
 
         ``reason`` is ``disconnect`` (the client's wish), ``timeout``, ``kicked`` (``disconnect()`` on the
-        server), ``overflow`` (its queue was full) or ``shutdown``.
+        server), ``overflow`` (its queue was full), ``expired`` (its token, or the key of that) or
+        ``shutdown``.
         """
 
 
@@ -86,13 +88,14 @@ class Sessions:
 
     # -- life -----------------------------------------------------------------------------------
 
-    def open(self, link: Link) -> Session:
+    def open(self, link: Link, credentials: tuple[Credential, ...] = ()) -> Session:
         """Create a session, which expires unless it connects (H-17).  Raises ``TooBusy`` (G-13)."""
         settings = self._settings
         if (self.closed or len(self._by_id) >= settings.max_sessions
                 or self._by_address.get(link.address, 0) >= settings.max_sessions_per_address):
             raise TooBusy
         session = Session(self)
+        session.credentials = credentials
         session.browser_id = link.browser_id
         session.has_cookie = link.browser_id is not None
         session.address = link.address

@@ -6,7 +6,7 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 
 from __future__ import annotations
 
-import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bayeux.channels import is_pattern
+from bayeux.keys import BadKey, Key, check_rules, exposed, is_exposed, read_keys
 from bayeux.rules import ChannelRule, KeyRule
+from bayeux.tables import BadRule, Opener, check_channels, check_openers, find_table, nearest, read_tables
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -37,10 +39,16 @@ _MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _VISIBLE = re.compile(r"[!-~]+")
 _HEADER_WORD = re.compile(r"[!#-+\-.-:<>-~]*")
 """Visible ASCII without the characters that part header values from one another: blank " , ; ="""
+_TABLES = ("channel", "key")
 
 
 class SettingsError(ValueError):
     """A setting does not exist or cannot have that value; the text says which, and what is wrong."""
+
+    def __init__(self, complaint: str, rule: BadRule | None = None) -> None:
+        super().__init__(complaint)
+        self.rule = rule
+        """Which table it is about, if it is about one."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,6 +139,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session may publish to."""
     key: tuple[KeyRule, ...] = ()
     """Keys for signatures and tokens, ``[[key]]`` in a file."""
+    require_token: bool = False
+    """Refuse handshakes without a token, and end a session when its token has expired (Y-16)."""
+    token_leeway: Annotated[float, Meta(ge=0, le=60)] = 10.0
+    """How far the clock of whoever makes tokens and grants may be off; they are good so much longer."""
+    revoked_tokens: tuple[str, ...] = ()
+    """The ``jti`` of tokens that are no longer good (Y-19)."""
+    key_directory: str = ""
+    """Folder with more of them: each file ``NAME.toml`` holds the fields of one key; empty: none."""
+    signature_window: Period = 300.0
+    """How far the time of a signature may be from the server's, in either direction (Y-5)."""
 
     # -- asking the site (docs/howto/ask-the-application.rst) ------------------------------------
     authorize_url: str = ""
@@ -169,6 +187,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nesting of JSON arrays and objects (G-6)."""
     max_ext: Limit = 8_192
     """Bytes of the ``ext`` of one message (G-8)."""
+    max_token: Limit = 4_096
+    """Bytes of one token (Y-15)."""
     max_channel: Limit = 256
     """Bytes of a channel name (G-9)."""
     max_segments: Limit = 32
@@ -193,6 +213,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of the events queued for one session (Q-7)."""
     overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = "disconnect"
     """What happens when a queue is full (Q-7); only ``disconnect`` lets the client know."""
+    max_nonces: Limit = 100_000
+    """Nonces remembered, each for twice ``signature_window``, so that no signed message is delivered twice;
+    who signs more messages than that in this time is told to come back later (G-22)."""
     max_url: Limit = 8_192
     """Bytes of a request target (J-9, G-20)."""
     max_headers: Limit = 100
@@ -241,6 +264,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Refuse messages for a browser's session that come without its cookie (B-2)."""
 
     def __post_init__(self) -> None:
+        try:
+            msgspec.structs.force_setattr(self, "channel", read_tables("channel", ChannelRule, self.channel))
+            msgspec.structs.force_setattr(self, "key", read_tables("key", KeyRule, self.key))
+            check_channels(self.channel)
+            check_rules(self.key)
+        except BadRule as error:
+            raise SettingsError(str(error), error) from None
+        except BadKey as error:
+            raise self._about_key(error) from None
+        if not self.key_directory:  # or else there may be more of them
+            self.check_keys(self.key)
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
             try:
@@ -283,6 +317,29 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
+        if self.require_token and not self.key and not self.key_directory:
+            yield "require_token", "nobody can have a token while there is no [[key]] for one"
+
+    def check_keys(self, keys: Iterable[Opener]) -> None:
+        """Check that there is a key wherever a rule for channels needs one.  Raises ``SettingsError``."""
+        try:
+            check_openers(self.channel, keys)
+        except BadRule as error:
+            raise SettingsError(str(error), error) from None
+
+    def read_keys(self) -> list[Key]:
+        """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""
+        try:
+            return read_keys(self.key, self.key_directory)
+        except BadKey as error:
+            raise self._about_key(error) from None
+
+    def _about_key(self, error: BadKey) -> SettingsError:
+        """Make a complaint about a key one about the table that it is in, if it is in one."""
+        if error.index is None or error.index >= len(self.key):
+            return SettingsError(f"key: {error}")
+        rule = BadRule("key", error.index, None, str(error))
+        return SettingsError(str(rule), rule)
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> Settings:
@@ -295,9 +352,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         values = {}
         for name, value in merged.items():
             if name not in known:
-                raise SettingsError(f"there is no setting {name!r}{_nearest(name, known)}")
+                raise SettingsError(f"there is no setting {name!r}{nearest(name, known)}")
             try:
-                values[name] = msgspec.convert(value, known[name], strict=False)
+                values[name] = (value if name in _TABLES  # those are told of more closely
+                                else msgspec.convert(value, known[name], strict=False))
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{name} = {value!r}: {error}") from None
         return cls(**values)
@@ -306,16 +364,54 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_toml(path: str) -> dict[str, Any]:
     """Read settings from a TOML file, its top-level keys being their names.
 
-    Raises ``SettingsError`` when it cannot be read or is not TOML.
+    Paths of keys that are relative are so to the file.  Raises ``SettingsError`` when it cannot be read
+    or is not TOML, or has secrets in it that everybody may read.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            values = tomllib.loads(file.read())
+            everybody = is_exposed(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
         raise SettingsError(f"{path}: {error}") from None
     except RecursionError:
         raise SettingsError(f"{path}: nested too deep") from None
+    if everybody and any("secret" in table for table in _key_tables(values)):
+        raise SettingsError(exposed(path))
+    return anchor(values, str(Path(path).parent))
+
+
+def anchor(values: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Return settings whose paths of keys do not depend on where the process is: they are in a folder."""
+    anchored = dict(values)
+    for name in ("authorize_secret_file", "key_directory"):
+        if values.get(name) and isinstance(values[name], str):
+            anchored[name] = os.path.abspath(os.path.join(folder, values[name]))
+    tables = _key_tables(values)
+    if tables:
+        anchored["key"] = [
+            {**table, "secret_file": os.path.abspath(os.path.join(folder, table["secret_file"]))}
+            if isinstance(table.get("secret_file"), str) and table["secret_file"] else table
+            for table in tables]
+    return anchored
+
+
+def _key_tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables ``[[key]]``; none if what is there is something else, and wrong."""
+    tables = values.get("key")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return []
+    return tables
+
+
+def located(path: str, error: SettingsError) -> SettingsError:
+    """Return a complaint about what is in a file, with its name and, where it is about a table, the line."""
+    line = None
+    if error.rule is not None:
+        text = Path(path).read_text(encoding="utf-8")
+        line = find_table(text, error.rule.table, error.rule.index)
+    return SettingsError(f"{path}: {error}" if line is None else f"{path}:{line}: {error}")
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -346,8 +442,3 @@ def _is_address(text: str) -> bool:
         return False
     return (_VISIBLE.fullmatch(text) is not None and parts.scheme in ("http", "https")
             and bool(parts.hostname) and port != 0 and "@" not in parts.netloc and "#" not in text)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from bayeux.settings import Settings, SettingsError, parse_assignment, read_toml
+from bayeux.settings import Settings, SettingsError, anchor, located, parse_assignment, read_toml
 
 DEMO_MOUNT = "/bayeux"
 """Where the demos' pages expect the server."""
@@ -53,7 +52,7 @@ class Options(usage.Options):
             name, value = parse_assignment(assignment)
         except SettingsError as error:
             raise usage.UsageError(f"--set: {error}") from None
-        self._assigned[name] = value
+        self._assigned |= anchor({name: value}, "")  # here, wherever twistd goes
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; whatever is wrong ends the process with one line that says what."""
@@ -62,29 +61,34 @@ class Options(usage.Options):
         except (usage.UsageError, SettingsError) as error:
             raise SystemExit(f"twistd bayeux: {error}") from None
 
-    def _read_file(self, path: str) -> dict[str, Any]:
-        """Read a file of settings; what is wrong in it is told with its name."""
-        values = read_toml(path)
-        try:
-            Settings.of(values)
-        except SettingsError as error:
-            raise SettingsError(f"{path}: {error}") from None
-        if secret := values.get("authorize_secret_file"):
-            values["authorize_secret_file"] = os.path.join(os.path.dirname(path), secret)
-        return values
-
     def postOptions(self) -> None:
         """Make settings of the options."""
-        file = self._read_file(self["config"]) if self["config"] else {}
+        file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
         if self["access-log"]:
             given["access_log"] = self["access-log"]
-        self.settings = Settings.of(file, self._assigned, given)
+        try:
+            self.settings = Settings.of(file, self._assigned, given)
+        except SettingsError:
+            self._check_file(file)
+            raise
         mounts = self.settings.mounts
         if self["demo"] and DEMO_MOUNT not in mounts:
             self.settings = Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
         if self.settings.access_log:
             _check_writable(self.settings.access_log)
+
+    def _check_file(self, values: dict[str, Any]) -> None:
+        """Tell what is wrong in the file by itself with its name, and the line where that is known."""
+        try:
+            Settings.of(values)
+        except SettingsError as error:
+            raise located(self["config"], error) from None
+
+    def located(self, error: SettingsError) -> SettingsError:
+        """Return a complaint with the line of the file, if it is about a table in that."""
+        in_file = self["config"] and error.rule is not None and error.rule.table not in self._assigned
+        return located(self["config"], error) if in_file else error
 
 
 def makeService(options: Options) -> IService:
@@ -94,7 +98,7 @@ def makeService(options: Options) -> IService:
     try:
         return BayeuxServer(options.settings, demo=bool(options["demo"]))
     except SettingsError as error:
-        raise SystemExit(f"twistd bayeux: {error}") from None
+        raise SystemExit(f"twistd bayeux: {options.located(error)}") from None
 
 
 def _check_writable(path: str) -> None:

@@ -57,12 +57,18 @@ class Carrier:
 
 
 class World:
-    """A hub on a clock."""
+    """A hub on a clock, by which its time of day is ``START`` at first."""
+
+    START = 1_700_000_000.0
 
     def __init__(self, policy: Policy | None = None, **settings: Any) -> None:
         self.clock = Clock()
         settings.setdefault("connection_types", ("long-polling", "callback-polling"))
-        self.hub = Hub(self.clock, Settings(**settings), policy)
+        self.hub = Hub(self.clock, Settings(**settings), policy, self.wall)
+
+    def wall(self) -> float:
+        """Return the time of day."""
+        return self.START + self.clock.seconds()
 
     def send(self, *messages: dict[str, Any], link: Link | None = None) -> Carrier:
         """Send one batch."""

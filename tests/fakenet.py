@@ -136,12 +136,14 @@ def in_bayeux_site(bayeux: BayeuxService, reactor: Reactor) -> Site:
 
 
 class Net:
-    """A running server, and the connections to it."""
+    """A running server, and the connections to it; its time of day is ``START`` at first."""
+
+    START = 1_700_000_000.0
 
     def __init__(self, door: Callable[[BayeuxService, Reactor], Site] = in_bayeux_site,
                  policy: Policy | None = None, **settings: Any) -> None:
         self.reactor = Reactor()
-        self.bayeux = BayeuxService(Settings(**settings), policy, self.reactor)
+        self.bayeux = BayeuxService(Settings(**settings), policy, self.reactor, self.wall)
         self.bayeux.startService()
         self.hub = self.bayeux.hub
         self.site = door(self.bayeux, self.reactor)
@@ -150,6 +152,10 @@ class Net:
     @property
     def streams(self) -> Any:
         return self.bayeux.resource.endpoint.streams
+
+    def wall(self) -> float:
+        """Return the time of day."""
+        return self.START + self.reactor.seconds()
 
     def open(self) -> Wire:
         """Connect."""

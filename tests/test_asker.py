@@ -246,6 +246,7 @@ async def test_an_answer_that_ends_with_its_connection(site: Site, make: Make) -
 async def test_a_signature_is_over_time_and_body(site: Site, make: Make, tmp_path: Path) -> None:
     """Y-4: the key is the text of the file, as it stands."""
     secret = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
+    (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text(secret + "\n")
     world = await make(authorize_secret_file=str(tmp_path / "key"))
     site.always(response())
@@ -648,7 +649,8 @@ def test_a_secret_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_secret_that_is_too_short(tmp_path: Path) -> None:
     """Y-4: at the limit, and one below it."""
     file = tmp_path / "key"
-    file.write_text(" " * 10 + "x" * 31 + "\n")
+    file.touch(0o600)
+    file.write_text("x" * 31 + "\n")
     expected = f"authorize_secret_file: {file}: a secret has 32 characters or more"
     assert refusal(authorize_secret_file=str(file)) == expected
     file.write_text("x" * 32)

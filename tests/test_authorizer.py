@@ -19,7 +19,7 @@ from bayeux.messages import Message, Reply, SignedMessage, decode
 from bayeux.policy import Verdict
 from bayeux.rules import KeyRule
 from bayeux.web.asker import Answer, Asker, Unanswered
-from bayeux.web.authorizer import Authorizer, user_of
+from bayeux.web.authorizer import Authorizer
 from bayeux.web.site import BayeuxSite
 from tests.client import Carrier, Client
 from tests.client import World as Hubs
@@ -437,8 +437,8 @@ class TestUsers:
         client.subscribe("/a")
         client.publish("/a", 1)
         assert [question["user"] for question in world.site.questions] == ["Zo\xeb", "Zo\xeb"]
-        assert user_of(client.session) == "Zo\xeb"
-        assert user_of(other.session) is None
+        assert client.session.user == "Zo\xeb"
+        assert other.session.user is None
 
     def test_one_that_comes_later_too(self) -> None:
         world = World()
@@ -448,7 +448,7 @@ class TestUsers:
         assert carrier.messages is not None
         session = world.hub.sessions.get(carrier.messages[0]["clientId"])
         assert session is not None
-        assert user_of(session) == "ann"
+        assert session.user == "ann"
 
     @pytest.mark.parametrize("user", [None, ""])
     def test_none_is_none(self, user: str | None) -> None:
@@ -466,7 +466,7 @@ class TestUsers:
             {"action": "handshake", "address": "192.0.2.7", "ext": {"user": "ann"}}]
         session = world.hub.sessions.get(reply["clientId"])
         assert session is not None
-        assert user_of(session) is None
+        assert session.user is None
 
     def test_one_whose_session_never_comes_is_forgotten(self) -> None:
         """Nor is it another's: at once, or as others come."""
@@ -494,7 +494,7 @@ class TestUsers:
             call = Call(message, link_of())
             call.session = session
             users.outgoing(Reply("/meta/handshake", True), call)
-        assert user_of(session) is None
+        assert session.user is None
 
     def test_a_no_has_none(self) -> None:
         world = World()
@@ -507,7 +507,7 @@ class TestUsers:
         world.member(cookie="session=ann")
         client = world.member(cookie="session=ann")
         assert world.hub.metrics.authorize_cached == 1
-        assert user_of(client.session) == "ann"
+        assert client.session.user == "ann"
 
 
 class TestMemory:

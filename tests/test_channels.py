@@ -7,7 +7,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bayeux.channels import covers, expand, is_meta, is_name, is_pattern, is_reserved, is_service, matches
+from bayeux.channels import (
+    covering,
+    covers,
+    expand,
+    is_meta,
+    is_name,
+    is_pattern,
+    is_reserved,
+    is_service,
+    matches,
+)
 from tests.growth import is_linear
 
 SEGMENT_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_!~()$@"
@@ -177,7 +187,28 @@ def test_coverage_is_selecting_every_channel_that_the_other_can_select() -> None
     assert wrong == []
 
 
+@pytest.mark.parametrize(("pattern", "wider"), [
+    ("/a/b", ("/a/b", "/a/*", "/a/**", "/**")), ("/a/b/*", ("/a/b/*", "/a/b/**", "/a/**", "/**")),
+    ("/a/b/**", ("/a/b/**", "/a/**", "/**")), ("/*", ("/*", "/**")), ("/**", ("/**",)),
+    ("/service/a", ("/service/a", "/service/*", "/service/**")),
+    ("/service/*", ("/service/*", "/service/**")), ("/service/**", ("/service/**",)),
+    ("/service/a/**", ("/service/a/**", "/service/**")),
+    ("/services/**", ("/services/**", "/**"))])
+def test_what_is_wider_comes_in_the_order_of_how_specific_it_is(pattern: str, wider: tuple[str, ...]) -> None:
+    """S-10, C-15: ``/**`` is no word about services."""
+    assert covering(pattern) == wider
+
+
+def test_of_two_patterns_with_a_channel_in_common_one_covers_the_other() -> None:
+    """What deciding by the most specific one rests upon."""
+    apart = [(one, other) for one in PATTERNS for other in PATTERNS
+             if (covers(one, other) or covers(other, one)) != any(
+                 selects(one, name) and selects(other, name) for name in CHANNELS)]
+    assert apart == []
+
+
 @pytest.mark.parametrize(("granted", "requested"), [
+    ("/**", "/service/a"), ("/**", "/service/**"),
     ("/private/a", "/private/*"), ("/private/a", "/private/**"), ("/private/a", "/**"),
     ("/private/*", "/private/**"), ("/private/*", "/private/a/b"), ("/private/*", "/private/a/*"),
     ("/private/**", "/private"), ("/private/**", "/privateer/x"), ("/private/**", "/privateer/*"),

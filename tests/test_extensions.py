@@ -916,11 +916,77 @@ class TestPublishing:
         logged_errors.clear()
 
 
+class TestAnswered:
+    """``Call.answered``: what an extension is told of a message that it let in."""
+
+    def world(self, told: list[Reply], policy: Policy | None = None) -> World:
+        world = World(policy, extensions=())
+
+        def listen(call: Call) -> None:
+            call.answered = told.append
+
+        world.hub.add_extension(Incoming(listen))
+        return world
+
+    def test_it_is_told_the_reply_once(self) -> None:
+        told: list[Reply] = []
+        self.world(told).client().publish("/a", 1)
+        assert [(reply.channel, reply.successful) for reply in told] == [("/a", True)]
+
+    def test_it_is_told_what_has_failed(self) -> None:
+        """E-32: wherever it did."""
+        told: list[Reply] = []
+        world = self.world(told)
+        world.ask({"channel": "/a", "data": 1})
+        world.hub.add_extension(Incoming(lambda call: fail(BayeuxError(499, "no"))))
+        world.ask({"channel": "/a", "data": 1})
+        assert [reply.error for reply in told] == ["401::No client ID", "499::no"]
+
+    def test_it_is_told_when_the_answer_comes(self) -> None:
+        class Thinking(Policy):
+            def can_publish(self, *arguments: object) -> Deferred[bool]:
+                return verdict
+
+        verdict: Deferred[bool] = Deferred()
+        told: list[Reply] = []
+        self.world(told, Thinking()).send({"channel": "/a", "data": 1})
+        assert told == []
+        verdict.callback(True)
+        assert [reply.successful for reply in told] == [True]
+
+    def test_it_comes_before_the_hooks_for_replies(self) -> None:
+        """It may add to what these see."""
+        told: list[Reply] = []
+        seen: list[int] = []
+
+        class Out(Extension):
+            def outgoing(self, reply: Reply, call: Call) -> None:
+                seen.append(len(told))
+
+        world = self.world(told)
+        world.hub.add_extension(Out())
+        world.ask({"channel": "/a", "data": 1})
+        assert seen == [1]
+
+    def test_an_extension_may_answer_itself(self) -> None:
+        """``Call.reply``: the message is not handled."""
+        world = World(extensions=())
+
+        def answer(call: Call) -> None:
+            call.reply = Reply("/a", True, id="x")
+
+        world.hub.add_extension(Incoming(answer))
+        assert world.ask({"channel": "/a", "data": 1}) == [{"channel": "/a", "successful": True, "id": "x"}]
+        assert world.hub.metrics.published == 0
+
+
 class TestBuiltIn:
     """Which of the server's own are there."""
 
     def names(self, **settings: Any) -> list[str]:
-        return [type(extension).__name__ for extension in World(**settings).hub._extensions._all]
+        first, *others = [type(extension).__name__ for extension in World(**settings).hub._extensions._all]
+        assert first == "Signing"  # always, and before all others
+        return others
 
     def test_by_default(self) -> None:
         assert self.names() == ["Ack", "Timesync", "Binary"]

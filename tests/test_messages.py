@@ -22,6 +22,7 @@ from bayeux.messages import (
     Message,
     Rejected,
     Reply,
+    check_data,
     decode,
     decode_data,
     encode_data,
@@ -195,13 +196,13 @@ def test_replies_and_events_make_an_array() -> None:
     assert join([b'{"a":1}', b'{"b":2}']) == b'[{"a":1},{"b":2}]'
 
 
-def accepted_by_python(text: str) -> bool:
-    """Say whether the standard library takes a text for JSON, and for an array or object."""
+def accepted_by_python(text: str, *types: type) -> bool:
+    """Say whether the standard library takes a text for JSON, and for one of the types."""
     def refuse(constant: str) -> None:
         raise ValueError(constant)
 
     try:
-        return isinstance(json.loads(text, parse_constant=refuse), list | dict)
+        return isinstance(json.loads(text, parse_constant=refuse), types)
     except ValueError:
         return False
 
@@ -238,7 +239,7 @@ def test_what_is_json_is_decided_as_by_python(text: str) -> None:
 
     They differ, with texts as short as these, over a byte order mark alone (M-9).
     """
-    assert accepted_by_us(text, DEFAULTS) == accepted_by_python(text)
+    assert accepted_by_us(text, DEFAULTS) == accepted_by_python(text, list, dict)
 
 
 @settings(deadline=None, max_examples=150)
@@ -816,6 +817,63 @@ def test_an_application_s_value_that_json_cannot_hold_is_an_error_of_the_applica
     """M-8: at once, and not at delivery time."""
     with pytest.raises((TypeError, ValueError)):
         encode_data(value)
+
+
+# -- data that has come by itself ---------------------------------------------------------------
+
+
+def checked(text: str, limits: Settings = DEFAULTS) -> bool:
+    try:
+        return bytes(check_data(text.encode(), limits)) == text.encode()
+    except MalformedMessage:
+        return False
+
+
+@settings(deadline=None, max_examples=150)
+@given(nearly_json().filter(lambda text: not text.startswith("\ufeff")))
+@example(r'"\ud800"')
+@example(r'["\ud800]')
+@example(r'1},{"channel":"/b"')
+def test_data_by_itself_is_json_as_decided_by_python(text: str) -> None:
+    """Y-1, M-6, M-8; and it stays the text that it was."""
+    assert checked(text) == accepted_by_python(text, object)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\ufeff1", "1 2", "1,2", "]", "],[", r'"\ud800\ue000"', "NaN"])
+def test_data_by_itself_that_is_not_json(text: str) -> None:
+    """Y-1, M-6."""
+    assert not checked(text)
+
+
+@pytest.mark.parametrize(("depth", "limit", "good"), [(62, 64, True), (63, 64, False), (1, 3, True),
+                                                      (2, 3, False), (0, 1, True), (1, 1, False)])
+def test_data_by_itself_is_as_deep_as_in_an_envelope(depth: int, limit: int, good: bool) -> None:
+    """G-6: an array and a message are around it."""
+    assert checked(nest(depth)[:2 * depth] or "1", Settings(max_depth=limit)) is good
+
+
+@pytest.mark.parametrize("text", [nest(200_000), '["\\ud800",' + "[" * 200_000 + "]" * 200_001],
+                         ids=["JSON", "with a lone surrogate"])
+def test_data_by_itself_that_is_too_deep_for_the_parser(text: str) -> None:
+    """M-7."""
+    assert not checked(text, Settings(max_depth=1_000_000))
+
+
+@pytest.mark.parametrize("make", [
+    pytest.param(lambda size: b'"\\' * size, id="quotes and backslashes"),
+    pytest.param(lambda size: b"[" * 99 + b'"\\' * size, id="brackets, quotes and backslashes"),
+    pytest.param(lambda size: b"[" * size, id="brackets"),
+    pytest.param(lambda size: b'["[",' * size, id="brackets in strings"),
+    pytest.param(lambda size: b'"' + LONE.encode() * size + b'"', id="lone surrogates"),
+    pytest.param(lambda size: b'"' + LONE.encode() * size, id="lone surrogates, no JSON"),
+])
+def test_hostile_data_by_itself_is_told_in_linear_time(make: Callable[[int], bytes]) -> None:
+    """G-32."""
+    def check(text: bytes) -> None:
+        with suppress(MalformedMessage):
+            check_data(text, DEFAULTS)
+
+    assert is_linear(check, make, 10_000)
 
 
 def test_errors_of_elements_are_bayeux_errors() -> None:

@@ -13,11 +13,13 @@ from twisted.application.service import MultiService
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from bayeux import BayeuxService, Link, Policy, Settings
+from bayeux import BayeuxService, Link, Policy, Settings, SettingsError
+from bayeux.rules import KeyRule
 from tests.test_resource import (
     HANDSHAKE,
     Net,
@@ -121,6 +123,60 @@ def test_its_children_start_and_stop_with_it():
     assert child.running
     bayeux.stopService()
     assert not child.running
+
+
+def key_file(path, secret):
+    path.write_text(secret)
+    path.chmod(0o600)
+    return str(path)
+
+
+def key_ids(bayeux):
+    return [key.id for key in bayeux.hub.keys]
+
+
+def test_its_keys_are_read_at_the_start_and_when_it_is_told(tmp_path):
+    """Y-10: without a restart."""
+    file = key_file(tmp_path / "a.toml", f'secret = "{"x" * 40}"')
+    bayeux = BayeuxService(Settings(key_directory=str(tmp_path)), clock=Clock())
+    ring = bayeux.hub.keys
+    assert key_ids(bayeux) == ["a"]
+    key_file(tmp_path / "b.toml", f'secret = "{"y" * 40}"')
+    assert key_ids(bayeux) == ["a"]
+    assert bayeux.reload() is True
+    assert key_ids(bayeux) == ["a", "b"]
+    assert bayeux.hub.keys is ring
+    assert bayeux.reload(Settings(key=(KeyRule(id="c", secret_file=file),))) is False
+    assert bayeux.reload(Settings(key=(KeyRule(id="c", secret="z" * 40),))) is True
+    assert key_ids(bayeux) == ["c"]
+
+
+def test_keys_that_cannot_be_read_again_stay(tmp_path):
+    """Y-10: it is told in the log, without the secret, and counted."""
+    key_file(tmp_path / "a.toml", f'secret = "{"x" * 40}"')
+    bayeux = BayeuxService(Settings(key_directory=str(tmp_path)), clock=Clock())
+    key_file(tmp_path / "b.toml", 'secret = "short"')
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        assert bayeux.reload() is False
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    [event] = events
+    assert formatEvent(event) == (
+        "the old keys are kept: key: 'b': the secret has 5 characters and needs 32 that are random; "
+        "make one by: bayeux keygen")
+    assert event["log_level"] is LogLevel.error
+    assert key_ids(bayeux) == ["a"]
+    assert bayeux.hub.metrics.failed_reloads == 1
+    key_file(tmp_path / "b.toml", f'secret = "{"y" * 40}"')
+    assert bayeux.reload() is True
+    assert bayeux.hub.metrics.failed_reloads == 1
+
+
+def test_with_a_bad_key_there_is_no_service(tmp_path):
+    with pytest.raises(SettingsError, match="No such file or directory"):
+        BayeuxService(Settings(key_directory=str(tmp_path / "missing")), clock=Clock())
 
 
 # -- its life with an application -----------------------------------------------------------------

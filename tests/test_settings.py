@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 import bayeux.settings
-from bayeux.settings import Settings, SettingsError, parse_assignment, read_toml
+from bayeux.keys import Key
+from bayeux.rules import KeyRule
+from bayeux.settings import Settings, SettingsError, anchor, parse_assignment, read_toml
 
 
 def complaint(**values: Any) -> str:
@@ -62,6 +64,9 @@ def complaint(**values: Any) -> str:
     pytest.param("max_held", 100_000, id="G-14: max_held"),
     pytest.param("max_held_per_address", 100_000, id="G-14: max_held_per_address"),
     pytest.param("max_url", 8192, id="G-20: max_url"),
+    pytest.param("max_nonces", 100_000, id="G-22: max_nonces"),
+    pytest.param("signature_window", 300.0, id="Y-5: signature_window"),
+    pytest.param("key_directory", "", id="key_directory"),
     pytest.param("max_client_interval", 3600.0, id="G-24: max_client_interval"),
     pytest.param("mounts", ("/bayeux",), id="section 25: mounts"),
     pytest.param("allowed_origins", (), id="O-1: allowed_origins"),
@@ -427,3 +432,107 @@ def test_questions_that_nobody_asks() -> None:
     assert complaint(authorize_url="http://a/", authorize=()) == expected
     assert complaint(authorize=("connect",)).startswith("authorize = ")
     assert Settings(authorize=()).authorize == ()
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
+KEYS = f"""
+timeout = 5
+key_directory = "more"
+[[key]]
+id = "web-a"
+secret_file = "web-a.key"
+publish = ["/news/**"]
+not_after = 2027-01-01T00:00:00Z
+[[key]]
+id = "web-b"
+secret = "{SECRET}"
+"""
+
+
+def test_keys_are_found_from_the_file_that_names_them(tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Y-10: wherever the process goes, and whenever it looks."""
+    folder = tmp_path / "etc"
+    (folder / "more").mkdir(parents=True)
+    for path, text in ((folder / "bayeux.toml", KEYS), (folder / "web-a.key", SECRET + "\n"),
+                       (folder / "more" / "web-c.toml", f'secret = "{SECRET}"')):
+        path.write_text(text)
+        path.chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.of(read_toml("etc/bayeux.toml"))
+    monkeypatch.chdir("/")
+    secret = SECRET.encode()
+    assert settings.read_keys() == [
+        Key(id="web-a", secret=secret, publish=("/news/**",), not_after=1_798_761_600),
+        Key(id="web-b", secret=secret), Key(id="web-c", secret=secret)]
+    assert settings.timeout == 5
+
+
+@pytest.mark.parametrize("values", [
+    {"timeout": 5}, {"key": []}, {"key": 5}, {"key": [5]}, {"key": [{"id": "a"}, 5]},
+    {"key": [{"secret_file": 5}]}, {"key": [{"secret_file": ""}]},
+    {"key": [{"secret_file": "/b/c"}]}, {"key_directory": ""},
+    {"key_directory": 5}, {"key_directory": "/a"}, {"key": {"id": "a"}}])
+def test_what_is_no_relative_path_stays(values: dict[str, Any]) -> None:
+    """It is for ``Settings`` to say what is wrong."""
+    assert anchor(values, "/etc") == values
+
+
+def test_a_relative_path_is_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = {"id": "a", "secret_file": "../a.key"}
+    assert anchor({"key_directory": "keys", "key": [table]}, "/etc/x") == {
+        "key_directory": "/etc/x/keys", "key": [{"id": "a", "secret_file": "/etc/a.key"}]}
+    assert anchor({"key_directory": "keys"}, "") == {"key_directory": str(tmp_path / "keys")}
+    assert table["secret_file"] == "../a.key"
+
+
+@pytest.mark.parametrize(("mode", "text", "good"), [
+    (0o644, KEYS, False), (0o640, KEYS, True), (0o644, KEYS.replace("secret =", "publish = [] #"), True),
+    (0o644, "timeout = 5", True)])
+def test_a_file_with_a_secret_in_it_is_for_the_server_alone(tmp_path: Path, mode: int, text: str,
+                                                           good: bool) -> None:
+    """Y-4."""
+    path = tmp_path / "bayeux.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    if good:
+        assert read_toml(str(path))["timeout"] == 5
+    else:
+        with pytest.raises(SettingsError) as error:
+            read_toml(str(path))
+        assert str(error.value) == (
+            f"{path}: every user of this machine may read the secret; do: chmod o-rwx {path}")
+
+
+@pytest.mark.parametrize(("fields", "text"), [
+    ({"publsh": []}, "[[key]] 1 (web-a): there is no 'publsh'; did you mean 'publish'?"),
+    ({"publish": "/a"}, "[[key]] 1 (web-a): publish = '/a': Expected `array`, got `str`"),
+    ({"publish": ["a"]},
+     "[[key]] 1: 'web-a': publish: 'a' is neither a channel nor a pattern such as /news/**"),
+    ({"not_after": "soon"}, "[[key]] 1 (web-a): not_after = 'soon': Invalid RFC3339 encoded datetime"),
+    ({"secret_file": "x"}, "[[key]] 1: 'web-a': needs one of secret and secret_file, and not both")])
+def test_what_is_wrong_with_a_key_is_told_without_its_secret(fields: dict[str, Any], text: str) -> None:
+    """Y-4, G-33."""
+    with pytest.raises(SettingsError) as error:
+        Settings.of({"key": [{"id": "web-a", "secret": SECRET, **fields}]})
+    assert str(error.value) == text
+
+
+def test_keys_from_keywords_are_checked_too() -> None:
+    """Y-4: and no complaint and no representation has the secret."""
+    assert complaint(key=(KeyRule(id="a b", secret=SECRET),)).startswith("[[key]] 1: 'a b': an id is")
+    assert complaint(key=[SECRET]) == "[[key]] 1: must be a table of names and values"
+    assert SECRET not in repr(Settings(key=(KeyRule(id="a", secret=SECRET),)))
+
+
+def test_a_key_that_cannot_be_read(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing")
+    settings = Settings(key=(KeyRule(id="a", secret_file=path),))
+    with pytest.raises(SettingsError) as error:
+        settings.read_keys()
+    assert str(error.value) == f"[[key]] 1: 'a': {path}: No such file or directory"
+    with pytest.raises(SettingsError):
+        Settings(key_directory=path).read_keys()

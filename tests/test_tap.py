@@ -110,12 +110,16 @@ WRONG = {
         ["--access-log", "missing/access.log"], "access_log: missing/access.log: No such file or directory"),
     "a secret that is not there": (
         ["--set", "authorize_url=http://127.0.0.1/may", "--set", "authorize_secret_file=missing.key"],
-        "authorize_secret_file: missing.key: No such file or directory"),
+        "missing.key: No such file or directory"),
     "an access log that is a folder": (["--access-log", "."], "access_log: .: Is a directory"),
     "an unknown kind of endpoint": (["--listen", "nonsense"], "listen: 'nonsense' is no endpoint"),
     "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),
     "a mount that is no path": (["--mount", "bayeux"], "mounts: 'bayeux' must look like /bayeux"),
     "a mount that is everything": (["--mount", "/"], "mounts: '/' must look like /bayeux"),
+    "a key without a secret": (["--set", 'key=[{id="a"}]'], "[[key]] 1: 'a': needs one of secret"),
+    "a key that cannot be read": (["--config", "keys.toml"], "/missing.key: No such file or directory"),
+    "keys that are not there": (["--set", "key_directory=missing"], "/missing: No such file or directory"),
+    "a secret that everybody can read": (["--config", "secret.toml"], "do: chmod o-rwx secret.toml"),
     "an origin without a scheme": (["--allow-origin", "example.org"], "'example.org' must look like https://"),
     "an origin with a path": (["--allow-origin", "http://a/b"], "'http://a/b' must look like https://"),
 }
@@ -127,6 +131,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "bad.toml").write_text("timeout = = 1")
     (tmp_path / "binary.toml").write_bytes(b'cookie_name = "\xff"')
     (tmp_path / "unknown.toml").write_text("nonsense = 1")
+    (tmp_path / "keys.toml").write_text('[[key]]\nid = "a"\nsecret_file = "missing.key"')
+    (tmp_path / "secret.toml").write_text(f'[[key]]\nid = "a"\nsecret = "{"x" * 40}"')
+    (tmp_path / "secret.toml").chmod(0o644)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

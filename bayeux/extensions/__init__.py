@@ -25,7 +25,7 @@ from bayeux.settings import Settings
 class Call:
     """One message of a client, from when it comes in until its reply goes out."""
 
-    __slots__ = ("_notes", "hold", "link", "message", "reply", "session")
+    __slots__ = ("_notes", "answered", "hold", "link", "message", "reply", "session")
 
     def __init__(self, message: Message, link: Link) -> None:
         self.message = message
@@ -36,6 +36,9 @@ class Call:
         """Whether a connect may be held (K-7); an extension may decide that it is not."""
         self.reply: Reply | None = None
         """The answer, where an extension gives it: the message is not handled then."""
+        self.answered: Callable[[Reply], None] | None = None
+        """Called with the reply, once, whatever has become of the message: before any extension looks at
+        the reply, and when a connect that is to be held begins to be."""
         self._notes: dict[object, Any] | None = None
 
     @property

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
 
 from bayeux._version import __version__
+from bayeux.keys import BadKey, read_secret
 from bayeux.metrics import Metrics
 from bayeux.settings import Settings, SettingsError
 
@@ -33,8 +33,6 @@ _IDLE = 4
 """Seconds that a connection is kept for the next question: many servers close theirs after five."""
 _QUIET = 60.0
 """Seconds between two complaints in the log, however many questions fail."""
-_LEAST_SECRET = 32
-"""Bytes of a secret (Y-4)."""
 
 
 class Answer(Struct, frozen=True):
@@ -282,13 +280,7 @@ def _require_tls() -> None:
 
 def _read_secret(file: str) -> bytes:
     """Read the secret, the bytes of its text as they stand; empty where there is no file."""
-    if not file:
-        return b""
     try:
-        secret = Path(file).read_bytes().strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SettingsError(f"authorize_secret_file: {file}: {reason}") from None
-    if len(secret) < _LEAST_SECRET:
-        raise SettingsError(f"authorize_secret_file: {file}: a secret has {_LEAST_SECRET} characters or more")
-    return secret
+        return read_secret(file) if file else b""
+    except BadKey as error:
+        raise SettingsError(f"authorize_secret_file: {error}") from None

@@ -115,7 +115,7 @@ class Authorizer(Policy):
         if session is not None:
             name = hmac.new(self._key, session.id.encode("ascii"), hashlib.sha256)
             question.session = name.hexdigest()[:32]
-            question.user = user_of(session) or UNSET
+            question.user = session.user or UNSET
         return question
 
     def _ext(self, message: Message) -> dict[str, Raw] | UnsetType:
@@ -216,15 +216,6 @@ class _Known:
             self._answers.popitem(last=False)
 
 
-class _User(Extension):
-    """Keeps, for one session, whose it is."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
 class Users(Extension):
     """Carries the site's word of whose session it is from the answer about a handshake to the session."""
 
@@ -247,9 +238,4 @@ class Users(Extension):
         if reply.channel == META_HANDSHAKE:
             _, name = self._expected.pop(id(call.message), (None, ""))
             if name and call.session is not None:
-                call.session.extensions = (*call.session.extensions, _User(name))
-
-
-def user_of(session: Session) -> str | None:
-    """Return what the site has called the user of a session, None if it has not."""
-    return next((own.name for own in session.extensions if isinstance(own, _User)), None)
+                call.session.named = name
