@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -60,6 +61,13 @@ def test_what_comes_between_is_no_traceback(shell: Shell, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(sign, "sign_json", fail)
     assert shell.run("sign", "--key", shell.key(), "/a", "1") == (status, "", told)
+
+
+def test_the_module_is_the_command(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bayeux", "sign", "--key", "missing.key", "/a", "1"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("bayeux", run_name="__main__")
+    assert end.value.code == 1
 
 
 def process(shell: Shell, *arguments: str, **streams: Any) -> tuple[int, str]:
