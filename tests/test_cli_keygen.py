@@ -56,6 +56,12 @@ def test_the_id_is_the_name_of_the_file(shell: Shell) -> None:
     assert made(shell, "keys/web-b.key")[0]["id"] == "web-b"
 
 
+def test_a_file_may_be_anywhere(shell: Shell) -> None:
+    """Also where its path could pass for a channel."""
+    path = str(shell.folder / "key")
+    assert made(shell, path)[0]["secret_file"] == path
+
+
 def test_the_file_is_named_by_the_id(shell: Shell) -> None:
     assert made(shell, "--id", "web-c")[0]["secret_file"] == "web-c.key"
     assert (shell.folder / "web-c.key").exists()

@@ -233,6 +233,14 @@ def test_every_file_of_the_directory_is_a_key(tmp_path: Path) -> None:
         Key(id="b", secret=secret, publish=("/b",), not_after=1_798_804_800)]
 
 
+def test_the_keys_of_the_directory_are_in_order(tmp_path: Path) -> None:
+    """What is wrong is then told alike each time."""
+    names = [f"key-{number}" for number in (5, 2, 8, 1, 9, 4, 7, 3, 6)]
+    for name in names:
+        put(tmp_path / f"{name}.toml", f'secret = "{SECRET}"')
+    assert [key.id for key in read_keys([], str(tmp_path))] == sorted(names)
+
+
 def test_a_secret_in_the_directory_is_relative_to_it(tmp_path: Path) -> None:
     put(tmp_path / "web-a.key", SECRET)
     put(tmp_path / "web-a.toml", 'secret_file = "web-a.key"', 0o644)
