@@ -215,7 +215,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What happens when a queue is full (Q-7); only ``disconnect`` lets the client know."""
     max_nonces: Limit = 100_000
     """Nonces remembered, each for twice ``signature_window``, so that no signed message is delivered twice;
-    who signs more messages than that in this time is told to come back later (G-22)."""
+    whoever signs more in this time is told to come back later (G-22).  Some 400 bytes each."""
     max_url: Limit = 8_192
     """Bytes of a request target (J-9, G-20)."""
     max_headers: Limit = 100
