@@ -1,6 +1,5 @@
 """What ``twistd bayeux`` runs, in this process: it listens by itself, and stops in good order."""
 
-import datetime
 import re
 import resource
 import socket
@@ -23,6 +22,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from bayeux import Policy, Settings, SettingsError
 from bayeux.server import BayeuxServer, CannotListen
+from tests.certificate import write_certificate
 from tests.test_resource import (
     HANDSHAKE,
     Net,
@@ -182,20 +182,7 @@ async def test_it_listens_on_ipv6(start, ports, log):
 @pytest.fixture
 def certificate(tmp_path):
     """Return files with a new certificate for this test alone, and its key."""
-    pytest.importorskip("OpenSSL", reason="needs the extra tls")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(hours=1))
-    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
-    cert_file.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    return cert_file, key_file
+    return write_certificate(tmp_path)
 
 
 @pytest_twisted.ensureDeferred

@@ -1,15 +1,21 @@
 """Writing at once: what goes to the socket itself, what to the transport's buffer, and in which order."""
 
 import socket
+import ssl
+from contextlib import suppress
 from errno import ENOBUFS, EPIPE, EWOULDBLOCK
 
 import pytest
 from twisted.internet import tcp, unix
-from twisted.internet.main import CONNECTION_LOST
-from twisted.internet.protocol import Protocol
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from bayeux.transports.wire import write
+from bayeux.transports.wire import tidy, write
+from tests.certificate import write_certificate
 from tests.fakenet import Reactor
 
 
@@ -205,3 +211,91 @@ def test_a_real_socket_gets_every_byte_in_order():
         while len(received) < 30 * 70_000:
             received += theirs.recv(1 << 20)
         assert bytes(received) == b"".join(pieces)
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """Return a connection by TLS, its transport, and the peer, past the handshake."""
+    cert, key = write_certificate(tmp_path)
+    context = DefaultOpenSSLContextFactory(str(key), str(cert))
+    factory = TLSMemoryBIOFactory(context, False, ServerFactory.forProtocol(Protocol), Clock())
+    connection = factory.buildProtocol(None)
+    transport = server_end()
+    transport.protocol = connection
+    connection.makeConnection(transport)
+    tidy(connection)
+    peer = Peer()
+    while not peer.shaken:
+        connection.dataReceived(peer.say())
+        connection.factory._clock.advance(0)
+        turn(transport)
+        peer.hear(transport.socket.sent)
+        transport.socket.sent = b""
+    return connection, transport, peer
+
+
+class Peer:
+    """The other end of a TLS connection, without a socket."""
+
+    def __init__(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing)
+        self.shaken = False
+
+    def say(self):
+        if not self.shaken:
+            with suppress(ssl.SSLWantReadError):
+                self.tls.do_handshake()
+                self.shaken = True
+        return self._outgoing.read()
+
+    def hear(self, data):
+        self._incoming.write(data)
+
+    def farewell(self):
+        with suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        return self._outgoing.read()
+
+
+class Producer:
+    def __init__(self):
+        self.paused = False
+
+    def pauseProducing(self):
+        self.paused = True
+
+    def resumeProducing(self):
+        self.paused = False
+
+    def stopProducing(self):
+        pass
+
+
+def test_a_peer_that_says_farewell_while_it_is_written_to_is_let_go(tls):
+    """G-16: its socket would wait for a producer that has nothing more to say."""
+    connection, transport, peer = tls
+    producer = Producer()
+    connection.registerProducer(producer, True)
+    transport.socket.takes = [OSError(EWOULDBLOCK, "")]
+    connection.write(bytes(200_000))
+    connection.factory._clock.advance(0)
+    transport.doWrite()
+    assert producer.paused
+    connection.dataReceived(peer.farewell())
+    assert turn(transport) is CONNECTION_DONE
+
+
+def test_a_connection_by_tls_is_written_to_in_the_usual_way(tls):
+    """Its socket is not for what is not encrypted."""
+    connection, transport, _ = tls
+    write(connection, b"hello")
+    connection.factory._clock.advance(0)
+    turn(transport)
+    assert transport.socket.sent
+    assert b"hello" not in transport.socket.sent

@@ -6,7 +6,7 @@ leaving garbage.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp, unix
 from twisted.protocols.tls import BufferingTLSTransport
@@ -37,14 +37,17 @@ def write(transport: Any, data: bytes) -> None:
 
 
 class _TidyTLS(BufferingTLSTransport):
-    """A TLS connection that keeps nothing of how it ended.
+    """A TLS connection that ends when it has ended, and keeps nothing of how.
 
     Twisted's has its own frame in the traceback of the error that ends it: a cycle, with OpenSSL's state
-    of some 50 KiB in it, which would be there until all garbage is collected.
+    of some 50 KiB in it, which would be there until all garbage is collected.  And a peer that says
+    farewell while it is still being written to would be kept, as its socket waits for a producer that
+    has nothing more to say.
     """
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         super()._tlsShutdownFinished(reason)
+        cast(Any, self.transport).unregisterProducer()
         if reason is not None and reason.value is not None:
             reason.tb = reason.value.__traceback__ = None
 
