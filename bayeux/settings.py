@@ -317,8 +317,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
-        if self.require_token and not self.key and not self.key_directory:
+        if self.require_token and not self.has_keys:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys, or a place for them: then tokens and grants are ours to check."""
+        return bool(self.key or self.key_directory)
 
     def check_keys(self, keys: Iterable[Opener]) -> None:
         """Check that there is a key wherever a rule for channels needs one.  Raises ``SettingsError``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -175,13 +176,24 @@ class TestQuestions:
         world.shake(link_of(), ext=ext)
         assert world.site.questions == [{"action": "handshake", "address": "192.0.2.7"}]
 
-    @pytest.mark.parametrize(("keys", "seen"), [([], {"auth", "token", "grant", "hmac"}), ([KEY], {"auth"})])
-    def test_tokens_go_to_who_checks_them(self, keys: list[KeyRule], seen: set[str]) -> None:
-        """Y-17: where this server has keys, they are for it."""
-        world = World(key=tuple(keys), asked=("handshake",))
+    @pytest.mark.parametrize(("keys", "seen"), [
+        ({}, {"auth", "token", "grant", "hmac"}), ({"key": (KEY,)}, {"auth"}),
+        ({"key_directory": "."}, {"auth"})])
+    def test_tokens_go_to_who_checks_them(self, keys: dict[str, Any], seen: set[str], tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+        """Y-17: where this server has keys, or a place for them, they are for it."""
+        monkeypatch.chdir(tmp_path)
+        world = World(**keys, asked=("handshake",))
         ext = Raw(b'{"auth":1,"token":"t","grant":{},"hmac":{}}')
         world.authorizer.can_handshake(Message("/meta/handshake", ext=ext), link_of())
         assert world.site.questions[0]["ext"].keys() == seen
+
+    def test_the_next_token_of_a_session_is_not_shown(self) -> None:
+        """Y-16, Y-17: without keys that channel is like any other."""
+        for keys, shown in ((), ["t"]), ((KEY,), []):
+            world = World(key=keys, authorize_max_data=100)
+            world.member().publish("/service/token", "t")
+            assert [question["data"] for question in world.site.questions] == shown
 
     def test_what_only_json_can_hold_is_passed_on_as_it_came(self) -> None:
         world = World(authorize_max_data=100)
