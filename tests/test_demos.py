@@ -88,6 +88,16 @@ class Server:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def presenter(self) -> str:
+        """The presenter's link, as the log has it since the last start."""
+        return re.findall(rf"{self.origin}/\S*presenter#\S+", self.log.read_text())[-1]
+
+    @property
+    def key(self) -> str:
+        """The presenter's key."""
+        return self.presenter.partition("#")[2]
+
     def get(self, path: str, body: bytes | None = None) -> tuple[int, str, bytes]:
         """Ask for a path, or post to it; the value is status, media type and body."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)) as connection:
@@ -396,9 +406,12 @@ def test_pages_come_back_by_themselves_after_a_restart(
     for page in (ann, bo):
         page.shows([["Ann", "before"], ["Bo", "after"], ["Ann", "again"]], Chat.said)
 
-    # The new server begins with the first slide, and has other addresses.
+    # The new server begins with the first slide, and has other addresses and another key.
     viewer.shows("1 of 8", Slides.place)
+    presenter.shows(True, Slides.locked)
+    presenter.driver.get(server.presenter)
     presenter.shows("1 of 8", Slides.place)
+    presenter.shows(False, Slides.locked)
     presenter.turn_to(3)
     viewer.shows("3 of 8", Slides.place)
     assert viewer.run(Slides.address) == presenter.run(Slides.address) != before
@@ -419,6 +432,7 @@ class Slides(Page):
         (button, index) => button.getAttribute('aria-current') === 'true' ? [index + 1] : [])"""
     notes = "return document.getElementById('text').textContent"
     drawn = "return [...document.images].every((image) => image.complete && image.naturalWidth === 1600)"
+    locked = "return !document.getElementById('lock').hidden"
     disabled = "return ['back', 'forward'].map((id) => document.getElementById(id).disabled)"
 
     def turn_to(self, number: int) -> None:
@@ -453,20 +467,21 @@ class WatchedSlides(Slides):
 
 def deck(server: Server) -> list[dict[str, Any]]:
     """Return the slides, as only the presenter may know them."""
-    _, event = send(server, {"channel": "/service/slideshow/deck", "clientId": handshake(server), "data": {}})
+    _, event = send(server, {"channel": "/service/slideshow/deck", "clientId": handshake(server),
+                            "data": {"key": server.key}})
     return event["data"]["slides"]
 
 
 def turn(server: Server, number: int) -> None:
     """Let everybody see this slide."""
     [reply] = send(server, {"channel": "/service/slideshow/show", "clientId": handshake(server),
-                            "data": {"number": number}})
+                            "data": {"key": server.key, "number": number}})
     assert reply["successful"], reply
 
 
 def present(server: Server, visit: Callable[..., Any]) -> Slides:
     """Open the presenter's page."""
-    presenter: Slides = visit(0, server.origin + "/slideshow/presenter", Slides)
+    presenter: Slides = visit(0, server.presenter, Slides)
     presenter.connected()
     presenter.await_true(Slides.place)
     return presenter
@@ -497,6 +512,63 @@ def test_slideshow_viewers_follow_the_presenter(server: Server, visit: Callable[
     followed(3)
     viewer.shows(1, "return document.querySelectorAll('#stage img').length")
     viewer.picture("slideshow")
+
+
+def test_slideshow_is_turned_with_the_presenter_s_key_only(server: Server, visit: Callable[..., Any]) -> None:
+    """A viewer has all that the pages consist of, and so may send whatever the presenter's page sends."""
+    turn(server, 2)
+    viewer = visit(1, server.origin + "/slideshow/", Slides)
+    viewer.shows("2 of 8", Slides.place)
+    viewer.run("""
+        const { init } = await import("/bayeux/client.js");
+        const client = init("/bayeux");
+        window.events = [];
+        window.errors = [];
+        client.subscribe("/service/slideshow/deck", (deck) => events.push(deck));
+        const send = (service, data) =>
+            client.publish(`/service/slideshow/${service}`, data).catch((error) => errors.push(error.code));
+        for (const key of arguments[0]) {
+            await send("deck", { key });
+            await send("show", { key, number: 8 });
+        }
+        await send("deck");
+        await send("show", { number: 8 });
+        """, ["", None, 1, [], {}, server.key[:-1], server.key + " ", server.key.swapcase(), "x" * 60_000])
+    viewer.shows([403] * 20, "return errors")
+    assert viewer.run("return events") == []
+    turn(server, 3)
+    viewer.shows("3 of 8", Slides.place)
+    assert deck(server)[7]["address"] not in viewer.run("return document.documentElement.outerHTML")
+
+
+@pytest.mark.parametrize(("link", "why"), [
+    ("presenter", "There is no key in this link."),
+    ("presenter#wrong", "This is not the key that the server has now."),
+    ("presenter#%", "There is no key in this link."),
+])
+def test_slideshow_presenter_s_page_says_what_it_needs(
+        link: str, why: str, server: Server, visit: Callable[..., Any]) -> None:
+    turn(server, 4)
+    page = visit(0, f"{server.origin}/slideshow/{link}", Slides)
+    page.shows(True, Slides.locked)
+    assert page.run("return document.getElementById('why').textContent") == why
+    visible = "return ['main', 'footer'].filter((name) => document.querySelector(name).checkVisibility())"
+    assert page.run(visible) == page.run(Slides.listed) == []
+    if link == "presenter":
+        page.picture("slideshow-locked")
+    page.driver.get(server.presenter)  # in the same tab only the end of the address changes
+    page.shows(False, Slides.locked)
+    page.shows("4 of 8", Slides.place)
+    assert page.run(visible) == ["main", "footer"]
+    page.turn_to(5)
+
+
+def test_slideshow_key_is_in_no_request(server: Server, visit: Callable[..., Any]) -> None:
+    presenter = present(server, visit)
+    assert len(server.key) >= 32
+    fetched = presenter.run("return performance.getEntries().map((entry) => entry.name).slice(1)")
+    assert len(fetched) > 10
+    assert not any(server.key in address for address in fetched)
 
 
 def test_slideshow_who_comes_late_sees_the_slide_that_is_shown(server: Server,
@@ -596,7 +668,9 @@ def test_pages_cannot_speak_for_the_server(server: Server, channel: str) -> None
     assert (reply["successful"], reply["error"][:3]) == (False, "403")
 
 
-JOIN, SAY, SHOW = "/service/chat/join", "/service/chat/say", "/service/slideshow/show"
+JOIN, SAY = "/service/chat/join", "/service/chat/say"
+SHOW, DECK = "/service/slideshow/show", "/service/slideshow/deck"
+KEY = "<the presenter's key>"
 
 
 @pytest.mark.parametrize(("channel", "data", "code"), [
@@ -608,10 +682,16 @@ JOIN, SAY, SHOW = "/service/chat/join", "/service/chat/say", "/service/slideshow
         {"name": "A\u202enn", "room": "a", "key": "k"}, {"name": "\ud800", "room": "a", "key": "k"},
         {"name": "Ann", "room": "a"}, {"name": "Ann", "room": "a", "key": ""})),
     (SAY, {"text": "from outside"}, 403),
-    *((SHOW, data, 404) for data in (None, [], {}, *(
-        {"number": number} for number in (0, 9, -1, True, "2", 2.5, None, [1], 10**30)))),
+    *((SHOW, data, 403) for data in (None, [], "text", {}, {"key": "k", "number": 2})),
+    *((SHOW, {"key": KEY, "number": number}, 404)
+      for number in (0, 9, -1, True, "2", 2.5, None, [1], 10**30)),
+    (SHOW, {"key": KEY}, 404),
+    *((DECK, data, 403) for data in (None, [], "text", {}, {"key": 5}, {"key": "é"})),
+    (DECK, {"key": "\ud800"}, 400),
 ])
 def test_services_refuse_what_no_page_sends(server: Server, channel: str, data: Any, code: int) -> None:
+    if isinstance(data, dict) and data.get("key") == KEY:
+        data = {**data, "key": server.key}
     [reply] = send(server, {"channel": channel, "clientId": handshake(server), "data": data})
     assert (reply["successful"], reply["error"][:3]) == (False, str(code))
 
@@ -699,3 +779,20 @@ def test_copied_folder_runs_alone(name: str, kind: type[Page], works: Callable[[
     page = visit(0, server.origin + "/", kind)
     page.connected()
     works(page)
+
+
+def test_slideshow_key_of_the_environment_lives_through_a_restart(
+        alone: Callable[..., Server], visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRESENTER_KEY", "kept: 100% é & #")
+    server = alone(str(DEMO / "slideshow" / "server.py"))
+    presenter = visit(0, server.presenter, Slides)
+    presenter.shows("1 of 8", Slides.place)
+    presenter.turn_to(2)
+    server.stop()
+    presenter.shows("reconnecting", Page.state)
+    server.start()
+    presenter.shows("1 of 8", Slides.place)
+    presenter.turn_to(2)
+    assert not presenter.run(Slides.locked)
+    complaints = presenter.browser.console()
+    assert all(f"{server.origin}/bayeux - Failed to load resource" in line for line in complaints), complaints
