@@ -325,6 +325,33 @@ def test_chat_each_hears_the_other_and_sees_who_is_here(guest: Callable[..., Cha
     bo.picture("chat")
 
 
+def test_chat_is_heard_by_nobody_who_is_not_in_the_room(server: Server, guest: Callable[..., Chat]) -> None:
+    """Neither by a subscription, however wide, nor by what was known of it, nor by who has left."""
+    ann, ear = guest(0, "loom", "Ann"), handshake(server)
+    room = {"name": "Eve", "room": "loom", "key": "k"}
+    for name in ("loom", "elsewhere"):  # into the room, and out again
+        send(server, {"channel": JOIN, "clientId": ear, "data": {**room, "room": name}})
+    patterns = ["/**", "/rooms/*", "/rooms/**", "/rooms/loom", "/service/**", "/service/chat/*", HEARD]
+    send(server, *({"channel": "/meta/subscribe", "clientId": ear, "subscription": [pattern]}
+                   for pattern in patterns))
+    ann.shows(["1 here", "Ann (you)"], Chat.people)
+    ann.say("Are we alone?")
+    ann.shows([["Ann", "Are we alone?"]], Chat.said)
+    heard = send(server, {"channel": SAY, "clientId": ear, "data": {"text": "Echo?"}},
+                 {"channel": "/meta/connect", "clientId": ear, "connectionType": "long-polling"})
+    assert "alone" not in json.dumps(heard)
+    assert [event["data"]["text"] for event in heard if event["channel"] == HEARD] == ["Echo?"]
+
+
+def test_chat_people_speak_for_nobody_else(server: Server, guest: Callable[..., Chat]) -> None:
+    ann, forger = guest(0, "loom", "Ann"), handshake(server)
+    for channel in (HEARD, "/rooms/loom"):
+        send(server, {"channel": channel, "clientId": forger,
+                      "data": {"type": "say", "room": "loom", "name": "Bo", "text": "forged", "at": 1}})
+    ann.say("fence")
+    ann.shows([["Ann", "fence"]], Chat.said)
+
+
 def test_chat_html_stays_text(guest: Callable[..., Chat]) -> None:
     markup = "<img src=x onerror=hurt=1><b>bold</b> &amp; <script>hurt=1</script>"
     made_elements = "return document.querySelectorAll('#said :is(img, script, i, b b, .text *)').length"
@@ -662,13 +689,13 @@ def test_ticker_prices_change_by_themselves(server: Server, visit: Callable[...,
     page.picture("ticker")
 
 
-@pytest.mark.parametrize("channel", ["/rooms/loom", "/slideshow/current", "/ticker/WOOL"])
+@pytest.mark.parametrize("channel", ["/slideshow/current", "/ticker/WOOL"])
 def test_pages_cannot_speak_for_the_server(server: Server, channel: str) -> None:
     [reply] = send(server, {"channel": channel, "clientId": handshake(server), "data": {"text": "forged"}})
     assert (reply["successful"], reply["error"][:3]) == (False, "403")
 
 
-JOIN, SAY = "/service/chat/join", "/service/chat/say"
+JOIN, SAY, HEARD = "/service/chat/join", "/service/chat/say", "/service/chat/heard"
 SHOW, DECK = "/service/slideshow/show", "/service/slideshow/deck"
 KEY = "<the presenter's key>"
 
