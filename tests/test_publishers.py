@@ -149,9 +149,8 @@ class HTTPServer(ThreadingHTTPServer):
 class Site:
     """Where the publishers are run, and what they are told."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self.secret_file = folder / "web-a.key"
-        self.secret_file.write_text(SECRET + "\n")
+    def __init__(self, secret_file: Path, url: str) -> None:
+        self.secret_file = secret_file
         self.environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "BAYEUX_URL": url,
                             "BAYEUX_KEY_ID": "web-a", "BAYEUX_SECRET_FILE": str(self.secret_file)}
 
@@ -175,7 +174,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def site(server: Server, tmp_path: Path) -> Site:
-    return Site(tmp_path, server.url)
+    secret_file = tmp_path / "web-a.key"
+    secret_file.write_text(SECRET + "\n")
+    return Site(secret_file, server.url)
 
 
 @pytest.fixture(params=COMMANDS.values(), ids=COMMANDS)
@@ -184,16 +185,20 @@ def publisher(request: pytest.FixtureRequest) -> list[str]:
     return request.param
 
 
-@pytest.fixture
-def impatient(publisher: list[str], tmp_path: Path) -> list[str]:
-    """The same, which does not wait before it tries again."""
+def without_pause(publisher: list[str], folder: Path) -> list[str]:
+    """Return a publisher that does not wait before it tries again."""
     *interpreter, program = publisher
-    copy = tmp_path / Path(program).name
+    copy = folder / Path(program).name
     source, changes = re.subn(r"\bPAUSE ?= ?1(?:000)?\b", "PAUSE=0", Path(program).read_text())
     assert changes == 1
     copy.write_text(source)
     copy.chmod(0o755)
     return [*interpreter, str(copy)]
+
+
+@pytest.fixture
+def impatient(publisher: list[str], tmp_path: Path) -> list[str]:
+    return without_pause(publisher, tmp_path)
 
 
 def test_the_server_here_agrees_with_the_specification() -> None:
@@ -213,6 +218,7 @@ def test_a_payload_arrives_as_it_was_written(publisher: list[str], payload: str,
     done = site.run(publisher, "/news/sport", payload)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert server.published == [("/news/sport", payload)]
+    assert len(server.bodies[0]) < 1.2 * len(payload.encode()) + 300, "no more escapes than a string needs"
 
 
 def test_a_payload_may_come_by_standard_input(publisher: list[str], server: Server, site: Site) -> None:

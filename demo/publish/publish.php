@@ -13,6 +13,7 @@ namespace Bayeux;
 
 const TIMEOUT = 5; // seconds
 const PAUSE = 1;
+const COMPACT = JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES;
 
 /** The server refuses, and says why. */
 class PublishError extends \RuntimeException
@@ -27,7 +28,7 @@ class NoReply extends PublishError
 /** Publish anything that JSON can hold.  Throws PublishError. */
 function publish(string $channel, mixed $data): void
 {
-    send(sign($channel, json_encode($data, JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES)));
+    send(sign($channel, json_encode($data, COMPACT)));
 }
 
 /** Return the message that publishes a payload: JSON text, signed and sent as it stands. */
@@ -62,7 +63,7 @@ function send(array $message): void
 function post(array $message): array
 {
     $request = ['method' => 'POST', 'header' => 'Content-Type: application/json', 'timeout' => TIMEOUT,
-        'content' => json_encode([$message], JSON_THROW_ON_ERROR), 'follow_location' => 0];
+        'content' => json_encode([$message], COMPACT), 'follow_location' => 0];
     error_clear_last();
     $answer = @file_get_contents(setting('BAYEUX_URL'), false, stream_context_create(['http' => $request]));
     $reply = json_decode((string) $answer, true)[0] ?? null;

@@ -56,7 +56,7 @@ def send(message):
 
 def post(message):
     """Return what the server replies to a message.  Raises NoReply."""
-    url, body = os.environ["BAYEUX_URL"], json.dumps([message]).encode()
+    url, body = os.environ["BAYEUX_URL"], json.dumps([message], ensure_ascii=False).encode()
     try:
         with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=TIMEOUT) as answer:
             [reply] = json.load(answer)
