@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+DEADLINE = 60
+"""Seconds that anything may take: long, for a busy machine."""
 PUBLISH = Path(__file__).resolve().parent.parent / "demo" / "publish"
 SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
 COMMANDS = {
@@ -66,6 +68,8 @@ class Server:
         """What goes wrong with the next requests."""
         self.secret = SECRET
         self.url = ""
+        self.end = threading.Event()
+        """Until then a silence lasts."""
         self._seen: dict[str, str] = {}
 
     def reply(self, body: bytes) -> dict[str, Any]:
@@ -126,6 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         fault = bayeux.faults.pop(0) if bayeux.faults else "none"
         status, answer = ({**STRANGE, **UNEXPLAINED}.get(fault)
                           or (200, json.dumps([bayeux.reply(body)]).encode()))
+        if fault == "silence":
+            bayeux.end.wait(DEADLINE)
+            return
         if fault == "no answer":
             self.connection.shutdown(socket.SHUT_RDWR)
             return
@@ -157,7 +164,7 @@ class Site:
     def run(self, command: list[str], *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run([*command, *arguments], input=stdin, env=self.environment, capture_output=True,
-                              encoding="utf-8", timeout=60, check=False)
+                              encoding="utf-8", timeout=DEADLINE, check=False)
 
 
 @pytest.fixture
@@ -168,6 +175,7 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield bayeux
+        bayeux.end.set()
         http.shutdown()
         thread.join()
 
@@ -185,12 +193,14 @@ def publisher(request: pytest.FixtureRequest) -> list[str]:
     return request.param
 
 
-def without_pause(publisher: list[str], folder: Path) -> list[str]:
-    """Return a publisher that does not wait before it tries again."""
+def in_haste(publisher: list[str], folder: Path, timeout: float = 5) -> list[str]:
+    """Return a publisher that waits for so many seconds, and not at all before it tries again."""
     *interpreter, program = publisher
     copy = folder / Path(program).name
-    source, changes = re.subn(r"\bPAUSE ?= ?1(?:000)?\b", "PAUSE=0", Path(program).read_text())
-    assert changes == 1
+    source, changes = re.subn(r"\b(TIMEOUT ?= ?5|PAUSE ?= ?1)(000)?\b", lambda found: (
+        f"{found[1][:-1]}{timeout * (1000 if found[2] else 1) if found[1][0] == 'T' else 0}"),
+        Path(program).read_text())
+    assert changes == 2
     copy.write_text(source)
     copy.chmod(0o755)
     return [*interpreter, str(copy)]
@@ -198,7 +208,8 @@ def without_pause(publisher: list[str], folder: Path) -> list[str]:
 
 @pytest.fixture
 def impatient(publisher: list[str], tmp_path: Path) -> list[str]:
-    return without_pause(publisher, tmp_path)
+    """The same, without its pause."""
+    return in_haste(publisher, tmp_path)
 
 
 def test_the_server_here_agrees_with_the_specification() -> None:
@@ -239,6 +250,14 @@ def test_without_a_reply_it_tries_again_and_is_published_once(
     first, second = server.bodies if fault != "a proxy's" else (server.bodies * 2)
     assert first == second
     assert server.published == [("/news/sport", '{"score":"1:0"}')]
+
+
+def test_it_does_not_wait_for_ever(publisher: list[str], tmp_path: Path, server: Server, site: Site) -> None:
+    server.faults = ["silence"] * 3
+    done = site.run(in_haste(publisher, tmp_path, 0.25), "/news/sport", "{}")
+    assert done.returncode == 1
+    assert f"no reply from {server.url}" in done.stderr
+    assert server.bodies[:1] * 2 == server.bodies, "it tries twice"
 
 
 @pytest.mark.parametrize("fault", ["no answer", *STRANGE])
