@@ -57,7 +57,7 @@ class BayeuxServer(BayeuxService):
         self._listening = False
         self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
-        root = self._demos() if demo else self._greeting()
+        root, self._presenter = self._demos() if demo else (self._greeting(), "")
         for mount in self.settings.mounts:
             _put(root, mount, self.resource)
         self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
@@ -134,6 +134,9 @@ class BayeuxServer(BayeuxService):
         self._ports.append(port)
         self._log.info("Bayeux is served on {where} at {places}", where=_where(port, text),
                        places=self._places)
+        if self._presenter:
+            self._log.info("The slideshow's presenter goes to {where}/{page}", where=_where(port, text),
+                           page=self._presenter)
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
@@ -147,10 +150,11 @@ class BayeuxServer(BayeuxService):
         root.putChild(b"", _Text(text))
         return root
 
-    def _demos(self) -> Resource:
+    def _demos(self) -> tuple[Resource, str]:
         from bayeux.demo import make_root
 
-        return cast(Resource, make_root(self))
+        root, presenter = make_root(self)
+        return cast(Resource, root), presenter
 
 
 class _Text(Resource):
