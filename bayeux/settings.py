@@ -327,6 +327,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         except BadRule as error:
             raise SettingsError(str(error), error) from None
 
+    def is_short(self, channel: str) -> bool:
+        """Say whether a name or pattern is within its limits (G-9); to be asked before anything else is.
+
+        What selects it is as much as its length squared.
+        """
+        return len(channel) <= self.max_channel and channel.count("/") <= self.max_segments
+
     def read_keys(self) -> list[Key]:
         """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""
         try:

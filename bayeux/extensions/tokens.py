@@ -169,8 +169,8 @@ class Tokens(Extension):
     def _check_patterns(self, patterns: Iterable[str]) -> None:
         """Raise ``ValueError`` for what nobody could subscribe or publish to."""
         for pattern in patterns:
-            if (len(pattern) > self._settings.max_channel or pattern.count("/") > self._settings.max_segments
-                    or not is_pattern(pattern) or is_reserved(pattern) or is_meta(pattern)):
+            if (not self._settings.is_short(pattern) or not is_pattern(pattern) or is_reserved(pattern)
+                    or is_meta(pattern)):
                 raise ValueError("a pattern that is none")
 
     def refused(self, kind: str, error: BayeuxError) -> BayeuxError:
