@@ -103,11 +103,10 @@ class Hub:
     def _guard(self, wall: Callable[[], float]) -> Leases | None:
         """Keep to the rules of the configuration, and to its keys, if it has any."""
         settings, keys = self.settings, self.keys
-        has_keys = settings.key or settings.key_directory
-        if not settings.channel and not has_keys:
+        if not settings.channel and not settings.has_keys:
             return None
         self.policy = access = Access(settings.channel, self.policy)
-        if not has_keys:
+        if not settings.has_keys:
             return None  # and what clients have in ext.token is for somebody else
         tokens = Tokens(keys, settings, self.metrics, wall)
         leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)

@@ -317,7 +317,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
-        if self.require_token and not self.key and not self.key_directory:
+        if self.require_token and not self.has_keys:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
 
     def check_keys(self, keys: Iterable[Opener]) -> None:
@@ -326,6 +326,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             check_openers(self.channel, keys)
         except BadRule as error:
             raise SettingsError(str(error), error) from None
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether signatures, tokens and grants are this server's business."""
+        return bool(self.key or self.key_directory)
 
     def is_short(self, channel: str) -> bool:
         """Say whether a name or pattern is within its limits (G-9); to be asked before anything else is.
