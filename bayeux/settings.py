@@ -241,7 +241,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mounts: tuple[str, ...] = ("/bayeux",)
     """Paths under which ``twistd bayeux`` answers."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1)."""
+    """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1), but cookies
+    and passwords are shown to policies, and to the site, only from pages that are named."""
     require_origin: bool = False
     """Refuse requests without an ``Origin`` header (O-6)."""
     public_url: str = ""

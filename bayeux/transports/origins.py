@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from bayeux.settings import Settings
-from bayeux.transports import Headers, HTTPRequest
+from bayeux.transports import HeaderLookup, Headers, HTTPRequest
 
 _PREFLIGHT_HEADERS = ("Accept", "Authorization", "Content-Type", "Pragma", "X-Requested-With")
 _PREFLIGHT_MAX_AGE = 86_400
@@ -19,6 +20,22 @@ def _headers(origin: str) -> Headers:
         (b"Access-Control-Allow-Credentials", b"true"),
         (b"Vary", b"Origin"),
     )
+
+
+class _Anonymous:
+    """The headers of a request without what browsers add by themselves, whatever page it comes from."""
+
+    __slots__ = ("_header",)
+
+    def __init__(self, header: HeaderLookup) -> None:
+        self._header = header
+
+    def __call__(self, name: str) -> str:
+        value = self._header(name)
+        return "" if name == "cookie" or (name == "authorization" and not _is_bearer(value)) else value
+
+    def names(self) -> list[str]:
+        return [name for name in self._header.names() if self(name)]
 
 
 class Origins:
@@ -55,6 +72,18 @@ class Origins:
             return None
         return _headers(origin)
 
+    def disclose(self, request: HTTPRequest, script: bool = False) -> HTTPRequest:
+        """Return an accepted request as a policy may see it.
+
+        Cookies and passwords are sent by a browser whoever has made the page.  So of a request that is
+        accepted because everybody's are, they say nothing (O-4), nor of a script's (J-11).
+        """
+        origin = request.header("origin")
+        if not script and (not self._public or not origin or origin in self._allowed
+                           or origin == self._own(request)):
+            return request
+        return replace(request, header=_Anonymous(request.header))
+
     def preflight(self, cors: Headers) -> Headers:
         """Return the headers of the answer to an allowed preflight request (O-2)."""
         return cors + self._preflight
@@ -67,3 +96,8 @@ class Origins:
         if request.secure:
             return f"https://{host.removesuffix(':443')}"
         return f"http://{host.removesuffix(':80')}"
+
+
+def _is_bearer(authorization: str) -> bool:
+    """Say whether credentials are such that a page has to know them itself (RFC 6750)."""
+    return authorization[:7].lower() == "bearer "

@@ -122,7 +122,7 @@ class Polling:
             address=request.address,
             browser_id=self.cookie.read(request),
             serial=get,
-            header=request.header,
+            header=self.origins.disclose(request, script=get).header,
         )
         return _Caller(request, link, cors, _with_cors(_SCRIPT if get else _JSON, cors))
 
