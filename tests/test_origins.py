@@ -114,6 +114,34 @@ def test_a_public_server_does_not_welcome_the_null_origin() -> None:
     assert check(PUBLIC, request(origin="null")) is None
 
 
+# -- the name that a server is called by ---------------------------------------------------------
+
+
+NAMED = Settings(allowed_hosts=("here.example", "127.0.0.1", "[::1]"))
+
+
+@pytest.mark.parametrize("host", [
+    "here.example", "HERE.example:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"])
+def test_a_server_is_called_by_its_names(host: str) -> None:
+    """O-1: whatever the port."""
+    assert check(NAMED, request(host=host)) == ()
+    assert check(NAMED, request(host=host, origin=f"http://{host.lower()}")) is not None
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:8080", "here.example.evil.example", "", "here.example.", "x.here.example",
+    "here.example:8080:80", "here.example@x", "[::1", "[::2]:80"])
+@pytest.mark.parametrize("script", [False, True])
+def test_who_has_been_told_another_name_is_refused(host: str, script: bool) -> None:
+    """O-1: a page of that name is this server's own, to its browser, and its GETs have no origin."""
+    assert check(NAMED, request(host=host, sec_fetch_site="same-origin"), script) is None
+    assert check(NAMED, request(host=host, origin=f"http://{host}"), script) is None
+
+
+def test_by_default_a_server_has_any_name() -> None:
+    assert check(DEFAULTS, request(host="whatever.example", origin="http://whatever.example")) is not None
+
+
 # -- no origin ----------------------------------------------------------------------------------
 
 

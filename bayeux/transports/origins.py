@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from bayeux.transports import HeaderLookup, Headers, HTTPRequest
 
 _PREFLIGHT_HEADERS = ("Accept", "Authorization", "Content-Type", "Pragma", "X-Requested-With")
 _PREFLIGHT_MAX_AGE = 86_400
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 
 
 @lru_cache(maxsize=256)
@@ -39,7 +41,7 @@ class _Anonymous:
 
 
 class Origins:
-    """Decides by ``Origin`` and ``Sec-Fetch-Site``, before anything of a request is processed (O-4).
+    """Decides by ``Host``, ``Origin`` and ``Sec-Fetch-Site``, before a request is processed (O-4).
 
     The server's own origin is its ``public_url``, or else what ``Host`` says; others are allowed by name.
     """
@@ -47,6 +49,7 @@ class Origins:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._allowed = frozenset(settings.allowed_origins)
+        self._hosts = frozenset(settings.allowed_hosts)
         self._public = "*" in self._allowed
         self._preflight: Headers = (
             (b"Access-Control-Allow-Methods", b"POST, GET, OPTIONS"),
@@ -61,6 +64,8 @@ class Origins:
         ``script`` says that it is a JSONP request: browsers send no Origin with those, so they are
         accepted from other sites if any other site is allowed at all (O-6).
         """
+        if self._hosts and _name(request.header("host")) not in self._hosts:
+            return None
         origin = request.header("origin")
         if not origin:
             if self._settings.require_origin:
@@ -96,6 +101,12 @@ class Origins:
         if request.secure:
             return f"https://{host.removesuffix(':443')}"
         return f"http://{host.removesuffix(':80')}"
+
+
+def _name(host: str) -> str:
+    """Return what a Host header says but for its port, "" if it is none."""
+    found = _HOST.fullmatch(host)
+    return found[1].lower() if found is not None else ""
 
 
 def _is_bearer(authorization: str) -> bool:

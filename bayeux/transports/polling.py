@@ -39,7 +39,8 @@ _TEXT: Headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *_COMMON)
 
 _REASONS = {
     400: b"This is no HTTP request, no WebSocket upgrade, or one with too many or too long headers.",
-    403: b"This page's origin may not use the server: see the settings allowed_origins and public_url.",
+    403: b"This page's origin may not use the server: see the settings allowed_origins, public_url and "
+         b"allowed_hosts.",
     404: b"There is no such session.",
     405: b"Bayeux messages are sent by POST, or by GET with a message parameter.",
     413: b"The request body is too large.",
