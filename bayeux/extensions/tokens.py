@@ -126,7 +126,7 @@ class Tokens(Extension):
             raise ValueError("an extension that must be understood, and none is")
         key = self._find(str(header.get("kid", "")))
         payload = _jws.decode(token, key.secret, algorithms=[_ALGORITHM])
-        claims = msgspec.json.decode(payload, type=_Claims)
+        claims = msgspec.json.decode(payload.decode("utf-8"), type=_Claims)
         self._check_patterns((*claims.ch.s, *claims.ch.p))
         return key, claims
 
