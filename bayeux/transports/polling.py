@@ -22,11 +22,12 @@ _CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:\.[A-Za-z_$][A-Za-z0-9_$]*)*
 _DEFAULT_CALLBACK = "jsonpcallback"
 _MAX_CALLBACK = 64
 
+_NO_SNIFFING: Headers = ((b"X-Content-Type-Options", b"nosniff"),)  # G-30
 _COMMON: Headers = (
     (b"Cache-Control", b"no-cache, no-store"),
     (b"Pragma", b"no-cache"),
     (b"Expires", b"0"),
-    (b"X-Content-Type-Options", b"nosniff"),
+    *_NO_SNIFFING,
     (b"X-Accel-Buffering", b"no"),
 )
 _JSON: Headers = ((b"Content-Type", b"application/json;charset=UTF-8"), *_COMMON)
@@ -161,8 +162,8 @@ class Polling:
 
     def _preflight(self, request: HTTPRequest, cors: Headers) -> HTTPReply:
         if cors and request.header("access-control-request-method"):
-            return HTTPReply(204, self.origins.preflight(cors))
-        return HTTPReply(204, self._allow)
+            return HTTPReply(204, _NO_SNIFFING + self.origins.preflight(cors))
+        return HTTPReply(204, _NO_SNIFFING + self._allow)
 
     def _decode_query(self, request: HTTPRequest) -> tuple[str, Sequence[Message | Rejected]]:
         """Decode a JSONP request into the name of its callback and its messages (J-1 to J-3)."""
