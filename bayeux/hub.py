@@ -103,11 +103,10 @@ class Hub:
     def _guard(self, wall: Callable[[], float]) -> Leases | None:
         """Keep to the rules of the configuration, and to its keys, if it has any."""
         settings, keys = self.settings, self.keys
-        has_keys = settings.key or settings.key_directory
-        if not settings.channel and not has_keys:
+        if not settings.channel and not settings.has_keys:
             return None
         self.policy = access = Access(settings.channel, self.policy)
-        if not has_keys:
+        if not settings.has_keys:
             return None  # and what clients have in ext.token is for somebody else
         tokens = Tokens(keys, settings, self.metrics, wall)
         leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)
@@ -503,7 +502,7 @@ class Hub:
         if len(patterns) > self.settings.max_subscribe:
             raise TooMany
         for pattern in patterns:
-            if not self._is_short(pattern) or not is_pattern(pattern):
+            if not self.settings.is_short(pattern) or not is_pattern(pattern):
                 raise InvalidChannel(pattern)
             if is_reserved(pattern):
                 raise Denied("Forbidden channel", pattern)
@@ -511,14 +510,10 @@ class Hub:
 
     def _check_name(self, channel: str) -> None:
         """Raise unless a channel can be published to (P-5, C-16)."""
-        if not self._is_short(channel) or not is_name(channel):
+        if not self.settings.is_short(channel) or not is_name(channel):
             raise InvalidChannel(channel)
         if is_reserved(channel):
             raise Denied("Forbidden channel", channel)
-
-    def _is_short(self, channel: str) -> bool:
-        return (len(channel) <= self.settings.max_channel
-                and channel.count("/") <= self.settings.max_segments)
 
     def _enabled(self, connection_type: str) -> bool:
         return connection_type in self._connection_types or connection_type in _DRAFT_TYPES

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from bayeux.channels import META_HANDSHAKE
+from bayeux.channels import META_HANDSHAKE, TOKEN_CHANNEL
 from bayeux.errors import Denied, TooBusy, TooLarge
 from bayeux.extensions import Call, Extension
 from bayeux.messages import Message, Reply, SignedMessage
@@ -53,7 +53,8 @@ class Authorizer(Policy):
     """Asks the site, where the policy ``before`` does not refuse already.
 
     No answer is a no, though one after which the client may try again: ``503::`` (E-27).  What a key has
-    signed is not asked about, as keys are the site's own.  Raises ``SettingsError`` as ``Asker`` does.
+    signed is not asked about, as keys are the site's own, and neither is a client's next token.  Raises
+    ``SettingsError`` as ``Asker`` does.
     """
 
     def __init__(self, settings: Settings, before: Policy, clock: IReactorTime, metrics: Metrics,
@@ -66,7 +67,7 @@ class Authorizer(Policy):
         self._metrics = metrics
         self.known = _Known(settings, clock)
         self._key = secrets.token_bytes()
-        self._kept = _OURS | _CREDENTIALS if settings.key else _OURS
+        self._kept = _OURS | _CREDENTIALS if settings.has_keys else _OURS
 
     def can_handshake(self, message: Message, link: Link) -> Verdict:
         """Ask, and keep what the site says of whose session it will be."""
@@ -100,7 +101,7 @@ class Authorizer(Policy):
             return self._put(question, link)
 
         verdict = self._before.can_publish(session, channel, message, link)
-        if isinstance(message, SignedMessage):
+        if isinstance(message, SignedMessage) or (channel == TOKEN_CHANNEL and self._settings.has_keys):
             return verdict
         return self._unless_refused("publish", verdict, ask)
 
