@@ -329,6 +329,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.require_token and not self.has_keys:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys, or a place for them: then tokens and grants are ours to check."""
+        return bool(self.key or self.key_directory)
+
     def check_keys(self, keys: Iterable[Opener]) -> None:
         """Check that there is a key wherever a rule for channels needs one.  Raises ``SettingsError``."""
         try:

@@ -176,10 +176,14 @@ class TestQuestions:
         world.shake(link_of(), ext=ext)
         assert world.site.questions == [{"action": "handshake", "address": "192.0.2.7"}]
 
-    @pytest.mark.parametrize(("keys", "seen"), [([], {"auth", "token", "grant", "hmac"}), ([KEY], {"auth"})])
-    def test_tokens_go_to_who_checks_them(self, keys: list[KeyRule], seen: set[str]) -> None:
-        """Y-17: where this server has keys, they are for it."""
-        world = World(key=tuple(keys), asked=("handshake",))
+    @pytest.mark.parametrize(("keys", "seen"), [
+        ({}, {"auth", "token", "grant", "hmac"}), ({"key": (KEY,)}, {"auth"}),
+        ({"key_directory": "."}, {"auth"})])
+    def test_tokens_go_to_who_checks_them(self, keys: dict[str, Any], seen: set[str], tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+        """Y-17: where this server has keys, or a place for them, they are for it."""
+        monkeypatch.chdir(tmp_path)
+        world = World(**keys, asked=("handshake",))
         ext = Raw(b'{"auth":1,"token":"t","grant":{},"hmac":{}}')
         world.authorizer.can_handshake(Message("/meta/handshake", ext=ext), link_of())
         assert world.site.questions[0]["ext"].keys() == seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -191,6 +192,13 @@ def test_a_token_for_less() -> None:
     assert alice.session.subscriptions == ("/news",)
     assert alice.subscribe("/private/alice/outbox")["successful"] is True
     assert alice.publish(INBOX, 1)["successful"] is False
+
+
+def test_grants_outlive_a_refresh() -> None:
+    alice = Member(lasting())
+    alice.grant(signed_grant(pat="/private/shared"), "/private/shared")
+    refresh(alice, token(jti="t-2"))
+    assert alice.session.subscriptions == ("/private/shared",)
 
 
 def test_a_token_for_more() -> None:
@@ -404,6 +412,27 @@ def test_a_key_that_is_removed_ends_what_its_grants_have_opened() -> None:
     assert client.session.alive
 
 
+def test_a_grant_by_another_key_does_not_save_the_session() -> None:
+    """Y-19."""
+    other = Key(id="web-b", secret=b"y" * 32, subscribe=("/private/**",))
+    world = lasting()
+    world.hub.replace_keys([KEY, other])
+    alice = Member(world)
+    alice.grant(signed_grant("y" * 32, kid="web-b"), INBOX)
+    world.hub.replace_keys([other])
+    assert not alice.session.alive
+
+
+def test_no_grant_outlives_its_key() -> None:
+    """Y-7."""
+    world = lasting()
+    world.hub.replace_keys([replace(KEY, not_after=START + 60)])
+    client = world.client()
+    ask_with_grant(client, GRANT, INBOX)
+    world.clock.advance(60)
+    assert client.session.subscriptions == ()
+
+
 def test_a_key_that_stays_ends_nothing() -> None:
     """Y-10: it is the same if it says the same."""
     world = lasting()
@@ -545,6 +574,8 @@ def test_an_ended_session_is_left_alone() -> None:
     world = lasting()
     alice, second = Member(world), Member(world, token(exp=START + 7200))
     alice.session.disconnect()
+    kept = [lease.session for lease in gc.get_objects() if type(lease).__name__ == "_Lease"]
+    assert alice.session not in kept  # there may be thousands that have gone within an hour
     world.clock.advance(3600)
     assert second.session.user == "alice"
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import subprocess
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
-from bayeux import ChannelRule, KeyRule, Settings
+from bayeux import ChannelRule, Hub, KeyRule, Link, Settings
+from bayeux.cli.main import main as cli
 from bayeux.keys import Key
+from bayeux.messages import decode
 from bayeux.signatures import sign
-from tests.contract_transports import DRIVERS
+from bayeux.tap import Options
+from tests.client import Carrier
+from tests.contract_transports import DRIVERS, LongPolling
 from tests.fakenet import HTTP, Net, in_bayeux_site, in_site, post, publish, subscribe
 from tests.test_tokens import SECRET, START, VECTOR, signed_grant, token
 
@@ -150,6 +160,14 @@ def test_anyone_may_write_to_the_wall(start):
     assert heard == ["Kilroy"]
 
 
+def test_a_reload_that_revokes_a_token(start):
+    """Y-19."""
+    net = start()
+    alice = member(LongPolling, net)
+    assert net.bayeux.reload(Settings(key=(KEY,), revoked_tokens=("t-1",))) is True
+    assert net.session(alice.id) is None
+
+
 def test_a_reload_that_takes_a_key_away(start, driver):
     """Y-10, Y-19: whoever waits by a token of it is sent away at once."""
     net = start()
@@ -160,3 +178,82 @@ def test_a_reload_that_takes_a_key_away(start, driver):
     assert net.session(alice.id) is None
     if not driver.heartbeat:
         assert refused(alice.news()) == "401::Token expired"
+
+
+# -- docs/howto/private-channels.rst --------------------------------------------------------------
+
+
+HOWTO = (Path(__file__).parent.parent / "docs" / "howto" / "private-channels.rst").read_text("utf-8")
+
+
+def block(language: str) -> str:
+    """Return the first block of that language."""
+    begin = HOWTO.partition(f".. code-block:: {language}\n\n")[2]
+    lines = itertools.takewhile(lambda line: not line or line.startswith("    "), begin.split("\n"))
+    return textwrap.dedent("\n".join(lines))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder as it is described."""
+    monkeypatch.chdir(tmp_path)
+    assert cli(["keygen", "web-a.key", "--subscribe", "/private/**", "--publish", "/private/**"]) == 0
+    (tmp_path / "bayeux.toml").write_text(block("toml"))
+    return tmp_path
+
+
+def world_of(folder):
+    options = Options()
+    options.parseOptions(["--config", str(folder / "bayeux.toml")])
+    clock = Clock()
+    return Hub(clock, options.settings)
+
+
+def ask(hub, message):
+    carrier = Carrier(hub.receive(decode(json.dumps([message]).encode(), hub.settings), Link("long-polling")))
+    return carrier.messages[0]
+
+
+def handshake(hub, **ext):
+    return ask(hub, {"channel": "/meta/handshake", "version": "1.0", "ext": ext,
+                     "supportedConnectionTypes": ["long-polling"]})
+
+
+def test_the_how_to_with_a_token(folder):
+    """Its configuration, and the token of its Python."""
+    hub = world_of(folder)
+    names: dict[str, Any] = {}
+    exec(block("python"), names)
+    reply = handshake(hub, token=names["token_for"]("alice"))
+    client = reply["clientId"]
+    assert hub.sessions.get(client).user == "alice"
+    assert ask(hub, subscribe(client, INBOX))["successful"] is True
+    assert ask(hub, publish(client, 1, INBOX))["successful"] is True
+    assert ask(hub, subscribe(client, "/private/bob/x"))["error"] == "403:/private/bob/x:Subscription denied"
+    assert ask(hub, subscribe(client, "/**"))["successful"] is False
+    assert ask(hub, publish(client, 1, "/news/x"))["error"] == "401::Signature required"
+
+
+def test_the_how_to_with_a_token_of_the_command(folder, capsys):
+    hub = world_of(folder)
+    capsys.readouterr()
+    assert cli(["token", "--key", "web-a.key", "--user", "alice", "--subscribe", "/private/alice/**"]) == 0
+    assert handshake(hub, token=capsys.readouterr().out.strip())["successful"] is True
+
+
+def test_the_how_to_with_a_grant(folder):
+    """Its shell, openssl included."""
+    made = subprocess.run(["sh", "-c", block("sh")], cwd=folder, capture_output=True, text=True, check=True)
+    hub = world_of(folder)
+    client = handshake(hub)["clientId"]
+    grant = json.loads(made.stdout)
+    assert ask(hub, {**subscribe(client, INBOX), "ext": {"grant": grant}})["successful"] is True
+
+
+def test_the_how_to_with_a_mistake(folder):
+    """What twistd says is what is written there."""
+    file = folder / "bayeux.toml"
+    file.write_text(file.read_text().replace('subscribe = ["/private/**"] ', "#"))
+    with pytest.raises(SystemExit) as end:
+        Options().parseOptions(["--config", "bayeux.toml"])
+    assert str(end.value) in " ".join(HOWTO.split())

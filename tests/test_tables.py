@@ -277,6 +277,16 @@ def test_a_secret_that_is_not_there_is_told_with_the_line(file: Path) -> None:
     assert "No such file" in text
 
 
+def test_a_key_in_a_folder_of_its_own_is_told_without_a_line(tmp_path: Path) -> None:
+    """It is in no table."""
+    file = tmp_path / "b.toml"
+    file.write_text('secret = "short"')
+    file.chmod(0o600)
+    settings = Settings(key=(KeyRule(id="a", secret=SECRET),), key_directory=str(tmp_path))
+    with pytest.raises(SettingsError, match=r"^key: 'b': the secret has 5 characters"):
+        settings.read_keys()
+
+
 def test_rules_of_the_file_with_keys_of_the_command_line(file: Path, tmp_path: Path) -> None:
     """What a file lacks by itself may come from elsewhere."""
     directory = tmp_path / "keys"

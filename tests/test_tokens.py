@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -276,6 +277,7 @@ BAD = [
         "a wildcard inside": token(ch={"s": ["/private/**/x"]}),
         "a line end": token(ch={"s": ["/private\n"]}),
         "a meta channel": token(ch={"s": ["/meta/connect"]}), "meta channels": token(ch={"p": ["/meta/**"]}),
+        "no service": token(ch={"p": ["/service"]}),
         "a channel too long": token(ch={"s": ["/" + 300 * "x"]}),
         "a channel too deep": token(ch={"p": [33 * "/x"]}),
         "claims a list": seal(HEADER, [CLAIMS]), "claims no JSON": seal(HEADER, b"{"),
@@ -385,6 +387,14 @@ def test_a_revoked_token() -> None:
     assert world.hub.metrics.authentication_failures == {"token_revoked": 1}
     assert shake_hands(world, token(jti="t-2"))["successful"] is True
     assert shake_hands(world, token(jti=None))["successful"] is True
+
+
+def test_keys_of_a_directory(tmp_path: Path) -> None:
+    """They open as much as those of tables."""
+    file = tmp_path / "web-a.toml"
+    file.write_text(f'secret = "{SECRET}"\nsubscribe = ["/private/**"]\npublish = ["/private/**"]\n')
+    file.chmod(0o600)
+    assert Member(private(key=(), key_directory=str(tmp_path))).session.user == "alice"
 
 
 def test_a_token_without_keys_is_for_somebody_else() -> None:

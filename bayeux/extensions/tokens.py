@@ -13,7 +13,7 @@ import jwt
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from bayeux.channels import META_HANDSHAKE, META_SUBSCRIBE, is_meta, is_pattern, is_reserved
+from bayeux.channels import META_HANDSHAKE, META_SUBSCRIBE, is_pattern, is_reserved
 from bayeux.credentials import Credential, narrow
 from bayeux.errors import BayeuxError, Expired, Unauthenticated
 from bayeux.extensions import Call, Extension
@@ -104,7 +104,7 @@ class Tokens(Extension):
         """
         try:
             key, claims = self._verify(token)
-        except (jwt.PyJWTError, msgspec.DecodeError, ValueError, RecursionError):
+        except (jwt.PyJWTError, ValueError, RecursionError):
             raise self.refused("token_invalid", Unauthenticated()) from None
         ends, now = min(claims.exp + self._settings.token_leeway, key.not_after), self._wall()
         if max(claims.nbf, claims.iat) > now + self._settings.token_leeway:
@@ -169,8 +169,7 @@ class Tokens(Extension):
     def _check_patterns(self, patterns: Iterable[str]) -> None:
         """Raise ``ValueError`` for what nobody could subscribe or publish to."""
         for pattern in patterns:
-            if (not self._settings.is_short(pattern) or not is_pattern(pattern) or is_reserved(pattern)
-                    or is_meta(pattern)):
+            if not self._settings.is_short(pattern) or not is_pattern(pattern) or is_reserved(pattern):
                 raise ValueError("a pattern that is none")
 
     def refused(self, kind: str, error: BayeuxError) -> BayeuxError:
