@@ -21,8 +21,8 @@ from typing import Any
 
 from tests.fuzz.targets import TARGETS
 
-BATCH = 32
-"""Inputs after which a target looks at what they have left behind."""
+_BATCH = 32
+"""As in ``base``, which may not be imported yet."""
 
 
 class Runner:
@@ -46,7 +46,7 @@ class Runner:
         self._batch.append(data)
         try:
             self._target.run(data)
-            if len(self._batch) == BATCH:
+            if len(self._batch) == _BATCH:
                 self._target.settle()
                 self._batch.clear()
         except Exception:
@@ -81,16 +81,10 @@ def _guided(name: str, runs: int, seed: int, finds: Path) -> None:
         target = _load(name)
     runner = Runner(target, runs, finds)
     with tempfile.TemporaryDirectory() as folder:
-        words = Path(folder, "words")
-        words.write_text("".join(f'"{"".join(f"{chr(92)}x{byte:02x}" for byte in token)}"\n'
-                                 for token in target.tokens))
-        corpus = Path(folder, "corpus")
-        corpus.mkdir()
         atheris.Setup([
-            sys.argv[0], f"-seed={seed}", f"-dict={words}", "-max_len=4096", "-rss_limit_mb=0", "-print_final_stats=0",
-            str(corpus), str(Path(__file__).parent / "corpus" / name)], runner.run)
+            sys.argv[0], f"-seed={seed}", f"-dict={target.words()}", "-max_len=4096", "-rss_limit_mb=0",
+            folder, str(target.corpus())], runner.run)
         atheris.Fuzz()
-    runner.end()
 
 
 def _plain(name: str, runs: int, seed: int, finds: Path) -> None:
@@ -98,7 +92,7 @@ def _plain(name: str, runs: int, seed: int, finds: Path) -> None:
 
     target = _load(name)
     runner = Runner(target, runs, finds)
-    for data in itertools.islice(mutations(target.seeds(), target.tokens, seed), runs):
+    for data in itertools.islice(mutations(target, seed), runs):
         runner.run(data)
     runner.end()
 
@@ -116,7 +110,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000, help="how many inputs (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of chance (%(default)s); 1 and up")
     parser.add_argument("--plain", action="store_true", help="by chance alone, without atheris")
-    parser.add_argument("--finds", type=Path, default=Path("finds"), help="where finds go (%(default)s/TARGET)")
+    parser.add_argument("--finds", type=Path, default=Path("finds"), help="where finds go (%(default)s)")
     arguments = parser.parse_args()
     if arguments.files:
         target = _load(arguments.target)()

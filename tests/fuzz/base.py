@@ -10,18 +10,15 @@ from typing import Any, ClassVar
 
 from twisted.logger import LogEvent, globalLogPublisher
 
-CORPUS = Path(__file__).parent / "corpus"
+HERE = Path(__file__).parent
 BATCH = 32
-"""Inputs after which a target looks at what they have left behind."""
+"""Inputs after which a target looks at what they have left behind, so that a find is known by few."""
 
 
 class Target:
     """Something that is given bytes; an exception of any kind is a find."""
 
     name: ClassVar[str]
-    tokens: ClassVar[tuple[bytes, ...]] = ()
-    """What inputs are made of, for those who mutate them."""
-
     def run(self, data: bytes) -> None:
         """Take one input, and check what comes of it."""
         raise NotImplementedError
@@ -32,7 +29,17 @@ class Target:
     @classmethod
     def seeds(cls) -> list[bytes]:
         """Return what is known to be worth a try, in a fixed order."""
-        return [path.read_bytes() for path in sorted((CORPUS / cls.name).iterdir())]
+        return [path.read_bytes() for path in sorted(cls.corpus().iterdir())]
+
+    @classmethod
+    def corpus(cls) -> Path:
+        """Return the folder of the seeds."""
+        return HERE / "corpus" / cls.name
+
+    @classmethod
+    def words(cls) -> Path:
+        """Return the file of what inputs are made of: a dictionary as libFuzzer reads it."""
+        return HERE / "words" / cls.name
 
 
 @contextmanager

@@ -26,15 +26,6 @@ class Envelope(Target):
     """An envelope."""
 
     name = "envelope"
-    tokens = (b"[", b"]", b"{", b"}", b",", b":", b'"', b"null", b"true", b"1e400", b"9" * 30, b"NaN", b"-0",
-              b'"channel":"/a"', b'"channel":"/meta/handshake"', b'"channel":"/meta/connect"',
-              b'"channel":"/meta/subscribe"', b'"channel":"/meta/unsubscribe"', b'"channel":"/meta/disconnect"',
-              b'"channel":"/service/echo"', b'"clientId":"' + CLIENT + b'"', b'"id":"1"', b'"id":1', b'"data":',
-              b'"version":"1.0"', b'"supportedConnectionTypes":["long-polling"]', b'"subscription":"/**"',
-              b'"subscription":["/a","/b/*"]', b'"connectionType":"long-polling"', b'"advice":{"timeout":0}',
-              b'"ext":{"ack":true}', b'"ext":{"ack":-1}', b'"ext":{"binary":{}}',
-              b'"ext":{"hmac":{}}', b'"ext":{"timesync":{"tc":1,"l":2,"o":3}}', b"\\ud800", b"\\ue000",
-              b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xff", b"\\u0000", b"\\\"")
 
     def __init__(self) -> None:
         self._settings = Settings(**LIMITS)

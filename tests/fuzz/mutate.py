@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Iterator, Sequence
 
+from tests.fuzz.base import Target
 
-def mutations(seeds: Sequence[bytes], tokens: Sequence[bytes], seed: int) -> Iterator[bytes]:
-    """Yield the seeds, and then what becomes of them, for ever."""
+
+def mutations(target: type[Target], seed: int) -> Iterator[bytes]:
+    """Yield the seeds of a target, and then what becomes of them, for ever."""
+    seeds = target.seeds()
+    tokens = [ast.literal_eval(f"b{line}") for line in target.words().read_text().splitlines()]
     yield from seeds
     chance = random.Random(seed)
-    known = list(seeds) or [b""]
+    known = list(seeds)
     while True:
         data = chance.choice(known)
         for _ in range(chance.choice((1, 1, 2, 3, 5, 8))):
@@ -31,7 +36,7 @@ def _mutate(data: bytes, known: Sequence[bytes], tokens: Sequence[bytes], chance
             return data[:start] + data[end:]
         case 1:
             return data[:end] + data[start:end] * chance.choice((1, 1, 2, 40)) + data[end:]
-        case 2 | 3 if tokens:
+        case 2 | 3:
             return data[:start] + chance.choice(tokens) + data[end:]
         case 4:
             return data[:start] + chance.randbytes(end - start or 1) + data[end:]

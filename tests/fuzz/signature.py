@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from typing import Any
 
@@ -54,10 +53,6 @@ class Signature(Target):
     """A message; where its signature is ``*`` it gets the right one."""
 
     name = "signature"
-    tokens = (b'"channel":"/news/a"', b'"channel":"/b/x"', b'"channel":"/c"', b'"kid":"web-a"', b'"kid":"web-b"',
-              b'"ts":1700000600', b'"ts":"1700000600"', b'"ts":1700000300', b'"ts":1700000901', b'"v":1', b'"v":2',
-              b'"nonce":"Zk3v9c1QmXoPq7La"', FILL, b'"data":"[]"', b'"data":"\\"x\\""', b"\\n", b"\\u000a", b"\\ud800",
-              b"0" * 64, b"null", b"1.0", b"9" * 30, b"0" * 15, b"{", b"}", b",", b'"', b"/", b"\\", b"[")
 
     def __init__(self) -> None:
         self._open()
@@ -105,8 +100,9 @@ class Signature(Target):
 
     def _send(self, text: str) -> Any:
         world = self._world
+        messages = decode(text.encode(), world.hub.settings)
         with nothing_fails():
-            carrier = Carrier(world.hub.receive(decode(text.encode(), world.hub.settings), Link("long-polling")))
+            carrier = Carrier(world.hub.receive(messages, Link("long-polling")))
         assert carrier.messages is not None
         [reply] = carrier.messages
         return reply

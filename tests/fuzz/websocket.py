@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from enum import Enum, auto
+from typing import ClassVar
 
 from bayeux.errors import EnvelopeError
 from bayeux.messages import decode
@@ -53,8 +54,8 @@ class Frames:
             return Fate.CLOSED if len(self._data) >= at and not second & 128 else Fate.EITHER
         if length > MOST:
             return Fate.CLOSED
-        mask = self._data[at:at + 4]
-        payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(self._data[at + 4:at + 4 + length]))
+        mask, masked = self._data[at:at + 4], self._data[at + 4:at + 4 + length]
+        payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked))
         self._data = self._data[at + 4 + length:]
         return self._take(first >= 128, first & 0x70, first & 15, payload)
 
@@ -126,11 +127,7 @@ class WebSocketReader(Peers):
     """
 
     name = "websocket"
-    tokens = (b"\x81\xff", b"\x81\x02[]", b"\x01\x00", b"\x80\x00", b"\x89\x00", b"\x8a\x00", b"\x88\x00", b"\x88\x02\x03\xe8",
-              b"\x82\x00", b"\xc1\x06\xaaV*)N\x05\x00", b"\x00\x00", b"\x81\xfe", b"\x81\xff\x00\x00\x00\x00", b"\xff",
-              b"\x81\xfe\x07\xd1", b"\x7f", b"\xf1", b"\x03", b"[]", b"[{}]", b'"channel":"/meta/connect"', CLIENT,
-              b'"channel":"/meta/handshake","version":"1.0"', b"\xc3", b"\x37\xfa\x21\x3d")
-    settings = {"websocket_max_message": MOST, "websocket_compression": True, "max_batch": 10}
+    settings: ClassVar = {"websocket_max_message": MOST, "websocket_compression": True, "max_batch": 10}
 
     def __init__(self) -> None:
         self._heard: dict[Wire, bool] = {}
