@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -58,8 +58,8 @@ def _shown(url: str) -> str:
 class Endpoints:
     """Makes the endpoint of a connection: a host's address, with TLS where the URL says so.
 
-    ``tls`` says what a certificate has to be; by default that of any authority that the system trusts, for the
-    name of the host.  TLS needs the extra ``txbayeux[tls]``.
+    ``tls`` says what a certificate has to be; by default that of any authority that the system trusts, for
+    the name of the host.  TLS needs the extra ``txbayeux[tls]``.
     """
 
     def __init__(self, reactor: Any, tls: IPolicyForHTTPS | None, timeout: float) -> None:
@@ -75,4 +75,4 @@ class Endpoints:
         if self._tls is None:
             self._tls = BrowserLikePolicyForHTTPS()
         options = self._tls.creatorForNetloc(uri.host, uri.port)
-        return cast(IStreamClientEndpoint, wrapClientTLS(options, endpoint))
+        return wrapClientTLS(options, endpoint)

@@ -23,7 +23,7 @@ class Backoff:
 
     def next(self) -> float:
         """Return the next pause in seconds."""
-        due = min(self._limit, self._first * 2 ** min(self._failures, _MANY))
+        due = min(self._limit, self._first * (1 << min(self._failures, _MANY)))
         self._failures += 1
         return due * (0.5 + 0.5 * self._random())
 

@@ -100,6 +100,13 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """The session is not subscribed to something any more."""
+
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
 class Unsubscribable:
     """The server has refused a subscription for good."""
 
@@ -115,4 +122,4 @@ class Report:
 
 
 Effect = (Open | Close | Ask | Send | Abort | Start | Stop | Changed | Deliver | Settled | Subscribed
-          | Unsubscribable | Report)
+          | Left | Unsubscribable | Report)

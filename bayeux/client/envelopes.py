@@ -17,7 +17,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 
 
 def copy(value: object) -> Any:
-    """Return what a receiver will make of a value; raises ``TypeError`` or ``ValueError`` if it is not JSON."""
+    """Return what a receiver will make of a value; raises ``TypeError`` or ``ValueError`` if nothing."""
     return _decode(encode(value))
 
 

@@ -160,7 +160,7 @@ class TooMuch(TransportError):
 class Uncertain(ClientError):
     """A message was on its way when the connection was lost, so it may or may not have arrived.
 
-    ``__cause__`` is the ``TransportError``.  It is not sent again unless ``publish`` was told to by ``resend``.
+    ``__cause__`` is the ``TransportError``.  It is sent again only if ``publish`` was told to, by ``resend``.
     """
 
 
@@ -169,7 +169,7 @@ class NoCommonTransport(ClientError):
 
 
 class ConnectTimeout(ClientError):
-    """The client was not connected within the time that it was given; ``__cause__`` says what was in the way."""
+    """The client was not connected within the time that it was given; ``__cause__`` says what went wrong."""
 
 
 class Closed(ClientError):
@@ -181,7 +181,7 @@ class OutboxFull(ClientError):
 
 
 class Overflow(ClientError):
-    """Events came faster than they were taken, and the subscription was to fail then instead of losing any."""
+    """Events came faster than they were taken, and the subscription was to fail then rather than lose any."""
 
 
 class Unsubscribed(ClientError):

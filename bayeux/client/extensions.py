@@ -15,7 +15,7 @@ class ClientExtension:
     """
 
     def outgoing(self, message: Message) -> None:
-        """Look at a message right before it is sent, and perhaps change it; `add` puts something in its ``ext``.
+        """Look at a message right before it is sent, and perhaps change it; ``add`` helps with its ``ext``.
 
         A message that is sent again comes again, as it was at first.
         """

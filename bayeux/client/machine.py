@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
 
@@ -26,6 +26,7 @@ from bayeux.client.errors import (
 )
 from bayeux.client.exchanges import Carrier, Exchange, Exchanges, Purpose
 from bayeux.client.extensions import ClientExtension, ClientExtensions
+from bayeux.client.metrics import ClientMetrics
 from bayeux.client.outbox import Request
 from bayeux.client.settings import ClientSettings
 from bayeux.client.states import TALKING, TRANSITIONS, Change, State, Step
@@ -64,8 +65,9 @@ class Machine:
 
     def __init__(self, transports: Sequence[tuple[str, bool]], settings: ClientSettings | None = None, *,
                  ack: bool = True, extensions: Iterable[ClientExtension] = (), sign: Sign | None = None,
-                 random: Callable[[], float] = _random.random) -> None:
+                 random: Callable[[], float] = _random.random, metrics: ClientMetrics | None = None) -> None:
         settings = self._settings = settings or ClientSettings()
+        self._metrics = metrics or ClientMetrics()
         self.state = State.UNCONNECTED
         self.session: str | None = None
         """The clientId."""
@@ -129,6 +131,10 @@ class Machine:
         if self.state is not previous:
             self._emit(Changed(Change(self.state, previous, reason)))
 
+    def _note(self, failure: Exception) -> None:
+        self.last_failure = failure
+        self._metrics.failures[type(failure).__name__] += 1
+
     # -- what the application wants -------------------------------------------------------------
 
     def start(self) -> None:
@@ -163,9 +169,16 @@ class Machine:
         self._talk.publish(request)
         self._flush_soon()
 
-    def group(self) -> AbstractContextManager[None]:
+    def take_back(self, request: Request) -> None:
+        """Not send a message, if it was not sent yet."""
+        self._talk.outbox.remove([request])
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
         """Send everything that is asked for meanwhile in one envelope."""
-        return self._talk.outbox.group()
+        with self._talk.outbox.group():
+            yield
+        self._flush_soon()
 
     def want(self, name: str) -> Topic:
         """Be subscribed to a channel or pattern from now on."""
@@ -179,6 +192,8 @@ class Machine:
         if self.state in _ALIVE:
             self._talk.settle(topic)
             self._flush_soon()
+        elif not topic.wanted:
+            self._talk.drop(topic)
         return topic
 
     def _flush_soon(self) -> None:
@@ -200,7 +215,7 @@ class Machine:
             self._expired(int(which))
         elif kind == "open":
             self._emit(Close(str(which)))
-            self.lost(str(which), NoAnswer(f"{which} could not be opened within {self._settings.open_timeout} s"))
+            self.lost(str(which), NoAnswer(f"a {which} could not be opened in time"))
         elif timer == _RETRY:
             self._begin()
         elif timer == _UPGRADE:
@@ -347,13 +362,12 @@ class Machine:
             message["ext"] = dict(ext)
         self._acks.ask(message)
         self._phase = Phase.SPEAKING
-        self._dialogue = self._exchanges.send(Purpose.HANDSHAKE, self._carrier, [(Request(META_HANDSHAKE), message)],
-                                              None, self._settings.network_delay)
+        self._send(Purpose.HANDSHAKE, message, self._settings.network_delay)
 
     def cannot_greet(self, number: int, error: Exception) -> None:
         """Try again later, as the application could not say what a handshake needs."""
         if number == self._asked and self._phase is Phase.ASKING and self.state is State.HANDSHAKING:
-            self.last_failure = error
+            self._note(error)
             self._emit(Report(error))
             self._rest(self._backoff.next())
 
@@ -365,16 +379,20 @@ class Machine:
             message["advice"] = {"timeout": 0}
         self._acks.stamp(message)
         hold = self.advice.timeout if self._held or self._patient else 0.0
-        self._dialogue = self._exchanges.send(Purpose.CONNECT, self._carrier, [(Request(META_CONNECT), message)],
-                                              self.session, hold + self._settings.network_delay)
+        self._send(Purpose.CONNECT, message, hold + self._settings.network_delay)
+
+    def _send(self, purpose: Purpose, message: Message, timeout: float) -> None:
+        messages = [(Request(message["channel"]), message)]
+        self._dialogue = self._exchanges.send(purpose, self._carrier, messages, self.session, timeout)
 
     def _try_failed(self, reason: TransportError) -> None:
         """Go on after a handshake or connect that has not been answered."""
-        self.last_failure = reason
+        self._note(reason)
         self._dialogue = None
         handshaking = self.state is State.HANDSHAKING
         held = self._held and self._phase is Phase.SPEAKING and not handshaking
         self._phase = Phase.RESTING
+        self._metrics.losses += self.state is State.CONNECTED
         self._all_lasting &= reason.is_lasting
         if not handshaking and isinstance(reason, TooMuch):  # it would come again and again
             self._emit(Report(reason))
@@ -400,6 +418,7 @@ class Machine:
         stale = self._acks.agreed and any(map(self._is_stale, known))
         for message in known:
             if _is_event(message) and not stale and self._extensions.incoming(message):
+                self._metrics.events += 1
                 self._emit(Deliver(message))
         forgotten = farewell = None
         for message in known:
@@ -485,6 +504,7 @@ class Machine:
         self._carrier = carrier if carrier in common else common[0]
         self._ever_greeted = True
         self._refusals = 0
+        self._metrics.sessions += 1
         self.session = session
         self.advice = Advice.read(reply.get("advice"))
         self._acks.begin(reply)
@@ -495,7 +515,7 @@ class Machine:
 
     def _not_greeted(self, refusal: HandshakeRefused) -> None:
         """Try again if the server advises it, with patience; else end."""
-        self.last_failure = refusal
+        self._note(refusal)
         self.advice = Advice.read(refusal.reply.get("advice"), HANDSHAKE if refusal.temporary else NONE)
         self._refusals += not refusal.temporary
         if self.advice.reconnect == NONE or self._refusals > self._settings.max_refusals:
@@ -515,12 +535,12 @@ class Machine:
         if self._moved_from is not None:
             self._move_back()
             return
-        self.last_failure = refusal
+        self._note(refusal)
         self.advice = Advice.read(reply.get("advice"), HANDSHAKE if refusal.is_unknown_client else RETRY)
         if self.advice.reconnect == NONE:
             self._end(refusal)
         elif self.advice.reconnect == HANDSHAKE:
-            # At once if a session is worn out; but who refuses those that it has just given is not to be pressed.
+            # At once if a session is worn out; but who refuses those that it has just given is spared.
             proven = self._known is not None
             self._forget_session(refusal, self.advice.interval if proven
                                  else max(self.advice.interval, self._backoff.next()))

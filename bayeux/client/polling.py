@@ -8,7 +8,8 @@ from http.cookiejar import CookieJar
 from typing import Any, cast
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
@@ -28,8 +29,10 @@ _CONNECTIONS = 2
 
 
 class LongPolling:
-    """Sends envelopes by HTTP; ``receive`` is given the messages of each answer, and then ``ended`` or ``failed``
-    is called with the envelope's number.
+    """Sends envelopes by HTTP.
+
+    ``receive`` is given the messages of each answer, and then ``ended`` or ``failed`` is called with the
+    envelope's number.
     """
 
     name = "long-polling"
@@ -47,18 +50,21 @@ class LongPolling:
         self._max_answer = settings.max_answer
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = _CONNECTIONS
-        self._pool.cachedConnectionTimeout = settings.idle_timeout
+        self._pool.cachedConnectionTimeout = settings.idle_timeout  # type: ignore[assignment]  # any number
         self._pool.retryAutomatically = False  # a message is sent once
         self._pool._factory.noisy = False
         agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
-        self._client = HTTPClient(cast(IAgent, _Plain(agent)), cookies)
-        self._requests: dict[int, Deferred[None]] = {}
+        self._client = HTTPClient(cast(IAgent, _Plain(agent)), cast(IndexableCookieJar, cookies))
+        self._requests: dict[int, Deferred[Any]] = {}
 
     def send(self, number: int, envelope: bytes) -> None:
         """Send an envelope."""
-        headers = {**self._headers, "Content-Type": "application/json;charset=UTF-8", "Accept": "application/json"}
-        asked = self._client.post(self._url, data=envelope, headers=headers, allow_redirects=False, unbuffered=True)
-        request = cast("Deferred[Any]", asked).addCallback(self._read)
+        headers = Headers({name: [value] for name, value in self._headers.items()})
+        headers.setRawHeaders("Content-Type", ["application/json;charset=UTF-8"])
+        headers.setRawHeaders("Accept", ["application/json"])
+        asked = self._client.post(self._url, data=envelope, headers=headers, allow_redirects=False,
+                                  unbuffered=True)
+        request = cast("Deferred[IResponse]", asked).addCallback(self._read)
         self._requests[number] = request
         request.addCallbacks(partial(self._answered, number), partial(self._lost, number))
 
@@ -87,6 +93,9 @@ class LongPolling:
         if self._requests.pop(number, None) is not None:
             self._failed(number, error_of(failure))
 
+    def open(self) -> None:
+        """Do nothing: each request has a connection of its own, if there is none that is free."""
+
     def abort(self, number: int) -> None:
         """Want no answer to an envelope any more; its connection is closed."""
         request = self._requests.pop(number, None)
@@ -102,11 +111,11 @@ class LongPolling:
 
 def error_of(failure: Failure) -> TransportError:
     """Say what went wrong with a connection, and whether anything was sent before."""
-    error = failure.value
+    error = cast(BaseException, failure.value)
     if isinstance(error, TransportError):
         return error
     reasons = getattr(error, "reasons", None)
-    inner = reasons[0].value if reasons else error
+    inner: BaseException = reasons[0].value if reasons else error
     never = isinstance(error, ConnectError | DNSLookupError | ConnectingCancelledError)
     found = ConnectionFailed(f"the server cannot be reached: {_text(inner)}" if never
                              else f"the connection was lost: {_text(inner)}", sent=not never)

@@ -23,8 +23,9 @@ class Replay(ClientExtension):
     subscription that is not in it begins with ``otherwise``.  The number is noted as an event is handed out;
     who must not miss one that is not dealt with yet keeps ``event.replay_id`` beside its own data.
 
-    Where the server no longer has what follows a cursor it refuses to subscribe (``Refused.is_invalid_replay``):
-    events are lost then, and what to do is for the application to say: ``forget``, and subscribe again.
+    Where the server no longer has what follows a cursor it refuses to subscribe
+    (``Refused.is_invalid_replay``): events are lost then, and what to do is for the application to say:
+    ``forget``, and subscribe again.
     """
 
     def __init__(self, cursors: MutableMapping[str, int] | None = None, otherwise: int = NEW_EVENTS) -> None:

@@ -45,13 +45,14 @@ class Subscription:
     waits for it.  Without one, the events are taken by ``async for``.  Awaiting the subscription itself waits
     until the server has agreed.
 
-    At most ``buffer`` events wait to be taken.  What happens to one more is said by ``overflow``: ``"fail"`` ends
-    the subscription with an ``Overflow``, after the events that wait, so that nobody loses any without knowing;
-    ``"drop_oldest"`` and ``"drop_newest"`` lose one, which is counted by ``dropped``.
+    At most ``buffer`` events wait to be taken.  What happens to one more is said by ``overflow``: ``"fail"``
+    ends the subscription with an ``Overflow``, after the events that wait, so that nobody loses any without
+    knowing; ``"drop_oldest"`` and ``"drop_newest"`` lose one, which is counted by ``dropped``.
     """
 
     def __init__(self, channel: str, callback: Callback | None, buffer: int, overflow: OverflowPolicy,
-                 leave: Callable[[Subscription], Deferred[None]], report: Callable[[Exception], None]) -> None:
+                 leave: Callable[[Subscription], Deferred[None]],
+                 report: Callable[[Exception], None]) -> None:
         if buffer < 1:
             raise ValueError(f"a buffer holds at least one event, not {buffer}")
         if overflow not in ("fail", "drop_oldest", "drop_newest"):
@@ -89,8 +90,8 @@ class Subscription:
     def when_ready(self) -> Deferred[Subscription]:
         """Return a Deferred of the subscription itself, which fires when the server has agreed.
 
-        It fails with ``SubscribeRefused`` if the server refuses, with ``Unsubscribed`` or ``Closed`` if it was not
-        asked in time.
+        It fails with ``SubscribeRefused`` if the server refuses, with ``Unsubscribed`` or ``Closed`` if it
+        was not asked in time.
         """
         if self._is_over:
             return fail(self._reason or Unsubscribed(f"{self.channel} is not subscribed to any more"))
@@ -124,8 +125,8 @@ class Subscription:
     def __anext__(self) -> Deferred[Event]:
         """Return a Deferred of the next event.
 
-        It ends the loop after ``unsubscribe`` or ``disconnect``, and fails with the reason if the subscription has
-        ended by itself.
+        It ends the loop after ``unsubscribe`` or ``disconnect``, and fails with the reason if the
+        subscription has ended by itself.
         """
         if self._buffer:
             return succeed(self._buffer.popleft())
@@ -183,7 +184,8 @@ class Subscription:
         later.addErrback(self._failed).addBoth(self._called)
 
     def _failed(self, failure: Failure) -> None:
-        self._report(failure.value if isinstance(failure.value, Exception) else ClientError(str(failure.value)))
+        error = failure.value
+        self._report(error if isinstance(error, Exception) else ClientError(str(error)))
 
     def _called(self, _: object) -> None:
         """Call for the events that have come meanwhile; not from within itself, as they may be many."""
@@ -195,8 +197,11 @@ class Subscription:
             self._call(self._buffer.popleft())
         self._draining = False
 
-    def end(self, reason: Exception | None) -> None:
-        """End, because of an error or because that is wanted; events that wait may still be taken."""
+    def end(self, reason: Exception | None) -> bool:
+        """End, because of an error or because that is wanted; events that wait may still be taken.
+
+        Says whether somebody has been told of it.
+        """
         self._is_over = True
         self._reason = reason
         waiting, self._waiting = self._waiting, []
@@ -205,6 +210,7 @@ class Subscription:
         takers, self._takers = self._takers, deque()
         for taker in takers:
             taker.errback(reason or StopAsyncIteration())
+        return bool(waiting or takers)
 
 
 class Subscriptions:
@@ -236,6 +242,6 @@ class Subscriptions:
         return list(self._all.get(channel, ()))
 
     def matching(self, channel: str) -> list[Subscription]:
-        """List those that select an event's channel; ``/*`` and ``/**`` do not reach into ``/service/`` (C-13)."""
+        """List those that select an event's channel; ``/**`` does not reach into ``/service/`` (C-13)."""
         return [each for name in expand(channel) if not is_service(channel) or is_service(name)
                 for each in self._all.get(name, ())]

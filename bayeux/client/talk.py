@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bayeux.channels import META_DISCONNECT
 from bayeux.client.backoff import Backoff
-from bayeux.client.effects import Effect, Settled, Start, Subscribed, Unsubscribable
+from bayeux.client.effects import Effect, Left, Settled, Start, Subscribed, Unsubscribable
 from bayeux.client.envelopes import Message
 from bayeux.client.errors import (
     Closed,
     ConnectionFailed,
     OutboxFull,
     PublishRefused,
+    Refused,
     SubscribeRefused,
     TransportError,
     Uncertain,
@@ -23,8 +24,8 @@ from bayeux.client.outbox import Outbox, Request
 from bayeux.client.settings import ClientSettings
 from bayeux.client.topics import Topic, Topics
 
-Sign = Callable[[str, Any], tuple[Any, dict[str, Any]]]
-"""Signs a publish: from its channel and data to the data and the ``ext`` that are sent."""
+Sign = Callable[[str, Any], Mapping[str, Any]]
+"""Signs a publish: from its channel and data to a message that has the ``data`` and ``ext`` to be sent."""
 
 RETRY_TALK = ("talk", "retry")
 RETRY_TOPICS = ("topics", "retry")
@@ -33,9 +34,10 @@ RETRY_TOPICS = ("topics", "retry")
 class Talk:
     """Requests on their way, and what becomes of them.
 
-    A message is sent once.  If nobody can say whether it has arrived its sender is told so, unless it is to be
-    sent again; if it has certainly not, because no connection came about or the session was unknown, it waits
-    for the next.  What a client is subscribed to is asked for again until the server has agreed or refused.
+    A message is sent once.  If nobody can say whether it has arrived its sender is told so, unless it is to
+    be sent again; if it has certainly not, because no connection came about or the session was unknown, it
+    waits for the next.  What a client is subscribed to is asked for again until the server has agreed or
+    refused.
     """
 
     def __init__(self, settings: ClientSettings, exchanges: Exchanges, sign: Sign | None, backoff: Backoff,
@@ -79,8 +81,13 @@ class Talk:
         request = self.topics.ask(topic)
         if request is not None:
             self.outbox.add(request)
-        elif topic.wanted and topic.held:
-            self._emit(Subscribed(topic))
+        elif topic.is_settled:
+            self._emit(Subscribed(topic) if topic.wanted else Left(topic))
+
+    def drop(self, topic: Topic) -> None:
+        """Forget a topic while there is no session that could have it."""
+        self.topics.forget(topic)
+        self._emit(Left(topic))
 
     def retry_topics(self) -> None:
         """Ask again for what could not be had before."""
@@ -99,24 +106,28 @@ class Talk:
         One request is sent by HTTP at a time, or they might overtake each other (D-10); nor does one overtake
         those that went by another transport.
         """
-        while not self._pausing and self.outbox:
+        while not self._pausing:
             under_way = self._exchanges.for_(Purpose.REQUESTS)
-            if under_way and (not carrier.is_stream or any(each.carrier is not carrier for each in under_way)):
+            if under_way and not (carrier.is_stream and all(each.carrier is carrier for each in under_way)):
                 return
-            messages = [(request, message) for request in self.outbox.take()
+            requests = self.outbox.take()
+            if not requests:
+                return
+            messages = [(request, message) for request in requests
                         if (message := self._message(request, session)) is not None]
             if messages:
-                self._exchanges.send(Purpose.REQUESTS, carrier, messages, session, self._settings.network_delay)
+                self._exchanges.send(Purpose.REQUESTS, carrier, messages, session,
+                                     self._settings.network_delay)
 
     def _message(self, request: Request, session: str) -> Message | None:
         """Make the message of a request; None if it cannot be signed."""
         if request.is_publish and self._sign is not None and not request.signed:
             try:
-                data, extra = self._sign(request.channel, request.fields["data"])
+                signed = self._sign(request.channel, request.fields["data"])
+                request.fields = {"data": signed["data"], "ext": signed["ext"]}
             except Exception as error:
                 self._emit(Settled(request, error))
                 return None
-            request.fields = {"data": data, "ext": extra}
             request.signed = True  # once: a second copy has to be known for one (Y-9)
         return {"channel": request.channel, "clientId": session, **request.fields}
 
@@ -125,24 +136,26 @@ class Talk:
     def replied(self, exchange: Exchange, request: Request, reply: Message) -> bool:
         """Note a reply; says whether it tells that the server does not know the session it was sent for."""
         self._backoff.reset()
-        if request.channel == META_DISCONNECT:
-            return False
-        error = (SubscribeRefused(reply, request.fields["subscription"]) if request.is_subscription
-                 else PublishRefused(reply, request.channel))
-        unknown = reply.get("successful") is not True and error.is_unknown_client
+        successful = reply.get("successful") is True
+        error: Refused
         if request.is_subscription:
+            error = SubscribeRefused(reply, request.fields["subscription"])
+            unknown = not successful and error.is_unknown_client
             if request.topic.asked is request:  # not for a session that is gone
-                self._topic_replied(request, None if reply.get("successful") is True else error, unknown)
-        elif reply.get("successful") is True:
-            self._emit(Settled(request, reply))
-        elif unknown and not request.returned:
+                self._topic_replied(request, None if successful else error, unknown)
+            return unknown
+        if not request.is_publish:
+            return False
+        error = PublishRefused(reply, request.channel)
+        unknown = not successful and error.is_unknown_client
+        if unknown and not request.returned:
             request.returned = True
             exchange.returned.append(request)
         else:
-            self._emit(Settled(request, error))
+            self._emit(Settled(request, reply if successful else error))
         return unknown
 
-    def _topic_replied(self, request: Request, error: SubscribeRefused | None, unknown: bool) -> None:
+    def _topic_replied(self, request: Request, error: Refused | None, unknown: bool) -> None:
         topic: Topic = request.topic
         subscribing = request.channel.endswith("/subscribe")
         topic.asked = None

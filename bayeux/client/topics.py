@@ -31,7 +31,7 @@ class Topic:
 class Topics:
     """All topics of a client; they outlive its sessions.
 
-    Answers on service channels come to who has asked, without a subscription: of those the server is not told.
+    Answers on service channels come to who has asked, without a subscription: of those no server is told.
     """
 
     def __init__(self) -> None:
@@ -53,9 +53,9 @@ class Topics:
         return topic
 
     def ask(self, topic: Topic) -> Request | None:
-        """Return what has to be sent for a topic now; None if nothing, and the topic is then forgotten if it may be.
+        """Return what has to be sent for a topic now, by the session that there is.
 
-        To be called when there is a session.
+        None if nothing has to be; a topic that is not wanted is then forgotten.
         """
         if topic.asked is not None or topic.waits:
             return None

@@ -1,4 +1,4 @@
-"""The WebSocket of a client (section 15, RFC 6455): the frames by ``websockets``, the connection by Twisted."""
+"""The WebSocket of a client (section 15): frames by ``websockets``, the connection by Twisted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.cookiejar import CookieJar
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import URI
@@ -36,8 +36,8 @@ _NORMAL, _UNSUPPORTED, _NOT_JSON, _TOO_BIG = 1000, 1003, 1007, 1009
 class WebSocket:
     """Sends envelopes by a WebSocket, or rather by one after the other.
 
-    After ``open`` either ``opened`` or ``lost`` is called, and ``lost`` when an open one closes; ``receive`` is
-    given the messages of each frame.
+    After ``open`` either ``opened`` or ``lost`` is called, and ``lost`` when an open one closes; ``receive``
+    is given the messages of each frame.
     """
 
     name = "websocket"
