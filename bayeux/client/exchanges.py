@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from bayeux.client.carriers import Carrier
 from bayeux.client.effects import Abort, Effect, Send, Start, Stop
 from bayeux.client.envelopes import Message, encode
 from bayeux.client.extensions import ClientExtensions
@@ -18,22 +19,6 @@ class Purpose(Enum):
     HANDSHAKE = auto()
     CONNECT = auto()
     REQUESTS = auto()
-
-
-@dataclass(eq=False, slots=True)
-class Carrier:
-    """A transport, as far as the protocol has to know it."""
-
-    name: str
-    is_stream: bool
-    """Whether it has to be opened, and may then carry any number of exchanges; else each is a request."""
-    is_open: bool = False
-    is_opening: bool = False
-
-    @property
-    def is_usable(self) -> bool:
-        """Say whether something can be sent by it now."""
-        return self.is_open or not self.is_stream
 
 
 @dataclass(eq=False, slots=True)
@@ -60,8 +45,8 @@ class Exchanges:
         self._numbers = 0
         self._message_ids = 0
 
-    def __len__(self) -> int:
-        return len(self._all)
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._all.values()))
 
     def send(self, purpose: Purpose, carrier: Carrier, messages: Iterable[tuple[Request, Message]],
              session: str | None, timeout: float) -> Exchange:

@@ -64,6 +64,9 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 TALKING = frozenset({State.CONNECTING, State.CONNECTED, State.DISCONNECTING})
 """Where messages are sent: there is a session, and the way to the server is not known to be broken."""
 
+ALIVE = frozenset({State.CONNECTING, State.CONNECTED, State.RECONNECTING})
+"""Where there is a session that is to be kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bayeux.channels import META_DISCONNECT
 from bayeux.client.backoff import Backoff
+from bayeux.client.carriers import Carrier
 from bayeux.client.effects import Effect, Left, Settled, Start, Subscribed, Unsubscribable
 from bayeux.client.envelopes import Message
 from bayeux.client.errors import (
@@ -19,7 +20,7 @@ from bayeux.client.errors import (
     TransportError,
     Uncertain,
 )
-from bayeux.client.exchanges import Carrier, Exchange, Exchanges, Purpose
+from bayeux.client.exchanges import Exchange, Exchanges, Purpose
 from bayeux.client.outbox import Outbox, Request
 from bayeux.client.settings import ClientSettings
 from bayeux.client.topics import Topic, Topics
