@@ -31,7 +31,7 @@ def decode(body: bytes) -> list[Any]:
         found = _decode(body)
     except RecursionError:
         raise BadAnswer("the server's answer is nested too deep") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         found = _lenient(body)
     if isinstance(found, dict):
         return [found]

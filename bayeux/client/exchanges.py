@@ -57,12 +57,21 @@ class Exchanges:
         for request, message in messages:
             self._message_ids += 1
             message["id"] = str(self._message_ids)
-            self._extensions.outgoing(message)
-            encoded.append(encode(message))
+            encoded.append(self._extended(message))
             exchange.waiting[str(self._message_ids)] = request
         self._emit(Start(("exchange", exchange.number), timeout))
         self._emit(Send(carrier.name, exchange.number, b"[" + b",".join(encoded) + b"]"))
         return exchange
+
+    def _extended(self, message: Message) -> bytes:
+        """Encode a message as the extensions want it, or without them if that cannot be encoded."""
+        plain = dict(message)
+        self._extensions.outgoing(message)
+        try:
+            return encode(message)
+        except (TypeError, ValueError, RecursionError) as error:
+            self._extensions.report(error)
+            return encode(plain)
 
     def find(self, number: int) -> Exchange | None:
         """Return the exchange of a number, if it is under way."""

@@ -36,7 +36,7 @@ class ClientExtensions:
 
     def __init__(self, extensions: Iterable[ClientExtension], report: Callable[[Exception], None]) -> None:
         self._all = tuple(extensions)
-        self._report = report
+        self.report = report
 
     def outgoing(self, message: Message) -> None:
         """Run the hooks for a message that goes out."""
@@ -44,7 +44,7 @@ class ClientExtensions:
             try:
                 extension.outgoing(message)
             except Exception as error:
-                self._report(error)
+                self.report(error)
 
     def incoming(self, message: Message) -> bool:
         """Run the hooks for a message that has come; says whether it is to be handed on if it is an event."""
@@ -53,5 +53,5 @@ class ClientExtensions:
             try:
                 wanted &= extension.incoming(message) is not False
             except Exception as error:
-                self._report(error)
+                self.report(error)
         return wanted

@@ -9,7 +9,7 @@ from bayeux.channels import META_DISCONNECT
 from bayeux.client.backoff import Backoff
 from bayeux.client.carriers import Carrier
 from bayeux.client.effects import Effect, Left, Settled, Start, Subscribed, Unsubscribable
-from bayeux.client.envelopes import Message
+from bayeux.client.envelopes import Message, copy
 from bayeux.client.errors import (
     Closed,
     ConnectionFailed,
@@ -71,6 +71,9 @@ class Talk:
     def begin(self) -> None:
         """Ask a new session for all that is wanted, before anything else is said."""
         self._pausing = False
+        for topic in self.topics:
+            if not topic.wanted:
+                self._emit(Left(topic))
         self.outbox.remove(self.topics.renew())
         self.outbox.put_first([request for topic in self.topics if (request := self.topics.ask(topic))])
         for topic in self.topics:
@@ -125,7 +128,7 @@ class Talk:
         if request.is_publish and self._sign is not None and not request.signed:
             try:
                 signed = self._sign(request.channel, request.fields["data"])
-                request.fields = {"data": signed["data"], "ext": signed["ext"]}
+                request.fields = {"data": copy(signed["data"]), "ext": copy(signed["ext"])}
             except Exception as error:
                 self._emit(Settled(request, error))
                 return None
