@@ -51,7 +51,7 @@ def test_what_means_that_the_session_is_gone_in_any_dialect(said: str, unknown: 
 
 def test_what_means_that_events_cannot_be_replayed() -> None:
     """XR-9."""
-    said = "400::The replayId {5} you provided was invalid. Please provide a valid ID, -2 to replay all events"
+    said = "400::The replayId {5} you provided was invalid. Please provide a valid ID, or -1"
     assert Refused({"error": said}).is_invalid_replay
     assert not Refused({"error": "400::Malformed message"}).is_invalid_replay
     assert not Refused({"error": "403::The replayId"}).is_invalid_replay
@@ -70,7 +70,8 @@ def test_what_a_status_means(status: int, certain: bool, lasting: bool) -> None:
 
 def test_a_redirection_says_where_to() -> None:
     assert str(BadStatus(301, "long-polling", "https://b/")) == (
-        "the server answers long-polling with HTTP status 301, which redirects to https://b/: use that address")
+        "the server answers long-polling with HTTP status 301, "
+        "which redirects to https://b/: use that address")
 
 
 def test_every_error_is_one_of_the_clients() -> None:

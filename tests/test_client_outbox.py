@@ -65,7 +65,7 @@ def test_a_group_that_is_too_large_is_split_in_order() -> None:
         for each in group:
             box.add(each)
     box.add(last := request())
-    assert [box.take() for _ in range(5)] == [group[:2], group[2:3], group[3:4], group[4:] + [last], []]
+    assert [box.take() for _ in range(5)] == [group[:2], group[2:3], group[3:4], [*group[4:], last], []]
 
 
 def test_an_empty_group_is_nothing() -> None:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
@@ -42,6 +43,7 @@ class LongPolling:
                  endpoints: IAgentEndpointFactory, settings: ClientSettings,
                  receive: Callable[[list[Any]], None], ended: Callable[[int], None],
                  failed: Callable[[int, TransportError], None]) -> None:
+        self._reactor = reactor
         self._url = url
         self._headers = headers
         self._receive = receive
@@ -106,7 +108,8 @@ class LongPolling:
         """Abort everything, and close the connections that are kept; fires when they are."""
         for number in list(self._requests):
             self.abort(number)
-        return cast("Deferred[None]", self._pool.closeCachedConnections())
+        # A turn later: one whose answer is just being read is put back when that is done.
+        return deferLater(self._reactor, 0, self._pool.closeCachedConnections)
 
 
 def error_of(failure: Failure) -> TransportError:

@@ -166,7 +166,7 @@ class Connection(Protocol):
         self._heard = True
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
-            if not self._socket.is_current(self):
+            if self._reason is not None or not self._socket.is_current(self):
                 break
             if isinstance(event, Response):
                 self._answered(event)
