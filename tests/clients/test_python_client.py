@@ -30,7 +30,8 @@ from tests.bench.servers import faye
 HERE = Path(__file__).parent
 WEBSOCKET, POLLING = "websocket", "long-polling"
 BOTH = (WEBSOCKET, POLLING)
-QUICK = ClientSettings(first_backoff=0.1, max_backoff=0.5, network_delay=2.0, open_timeout=1.0, ping_interval=1.0)
+QUICK = ClientSettings(first_backoff=0.1, max_backoff=0.5, network_delay=2.0, open_timeout=1.0,
+                       ping_interval=1.0)
 
 ensure = pytest_twisted.ensureDeferred
 transports = pytest.mark.parametrize("transports", [(WEBSOCKET,), (POLLING,), BOTH], ids="+".join)
@@ -87,7 +88,8 @@ def faye_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def cometd_url() -> Iterator[str]:
     module = HERE / "node_modules" / "cometd-nodejs-server"
-    server = Listening(["node", str(HERE / "cometd_server.cjs"), str(module), "/cometd"], r"listening on (\d+)")
+    server = Listening(["node", str(HERE / "cometd_server.cjs"), str(module), "/cometd"],
+                       r"listening on (\d+)")
     yield f"http://127.0.0.1:{server.port}/cometd"
     server.end()
 
