@@ -341,11 +341,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         except BadRule as error:
             raise SettingsError(str(error), error) from None
 
-    @property
-    def has_keys(self) -> bool:
-        """Whether signatures, tokens and grants are this server's business."""
-        return bool(self.key or self.key_directory)
-
     def is_short(self, channel: str) -> bool:
         """Say whether a name or pattern is within its limits (G-9); to be asked before anything else is.
 
