@@ -502,7 +502,7 @@ class Hub:
         if len(patterns) > self.settings.max_subscribe:
             raise TooMany
         for pattern in patterns:
-            if not self._is_short(pattern) or not is_pattern(pattern):
+            if not self.settings.is_short(pattern) or not is_pattern(pattern):
                 raise InvalidChannel(pattern)
             if is_reserved(pattern):
                 raise Denied("Forbidden channel", pattern)
@@ -510,14 +510,10 @@ class Hub:
 
     def _check_name(self, channel: str) -> None:
         """Raise unless a channel can be published to (P-5, C-16)."""
-        if not self._is_short(channel) or not is_name(channel):
+        if not self.settings.is_short(channel) or not is_name(channel):
             raise InvalidChannel(channel)
         if is_reserved(channel):
             raise Denied("Forbidden channel", channel)
-
-    def _is_short(self, channel: str) -> bool:
-        return (len(channel) <= self.settings.max_channel
-                and channel.count("/") <= self.settings.max_segments)
 
     def _enabled(self, connection_type: str) -> bool:
         return connection_type in self._connection_types or connection_type in _DRAFT_TYPES

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
+import signal
 import sys
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorFromThreads, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -38,20 +40,24 @@ class CannotListen(SystemExit, Exception):
 class BayeuxServer(BayeuxService):
     """A Bayeux service that listens by itself; with ``demo``, the demos stand beside its mounts.
 
+    At a SIGHUP it has its settings read again by ``read_settings``, and reloads what can be (Y-10).
     Raises ``SettingsError`` for an endpoint that Twisted does not understand.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 demo: bool = False) -> None:
+                 demo: bool = False, read_settings: Callable[[], Settings] | None = None) -> None:
         super().__init__(settings, policy)
+        self._read_settings = read_settings
+        self._hangup: Any = None
+        """Who was told of a SIGHUP before."""
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._ports: list[IListeningPort] = []
         self._listening = False
         self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
-        root = self._demos() if demo else self._greeting()
+        root, self._presenter = self._demos() if demo else (self._greeting(), "")
         for mount in self.settings.mounts:
             _put(root, mount, self.resource)
         self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
@@ -81,6 +87,9 @@ class BayeuxServer(BayeuxService):
         self._listening = False
         self._garbage.stop()
         self._event_loop.stop()
+        if self._hangup is not None:
+            signal.signal(signal.SIGHUP, self._hangup)
+            self._hangup = None
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
@@ -92,10 +101,26 @@ class BayeuxServer(BayeuxService):
             self._log.warn("{count} connections were still open", count=len(self._site.channels))
             self._site.abort()
 
+    def _hung_up(self, number: int, frame: object) -> None:
+        cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
+
+    def _reload(self) -> None:
+        if self._read_settings is None:
+            return
+        try:
+            settings = self._read_settings()
+        except SettingsError as error:
+            self.hub.metrics.failed_reloads += 1
+            self._log.error("the old settings are kept: {reason}", reason=str(error))
+            return
+        self.reload(settings)
+
     def _listen(self) -> None:
         if self._listening:
             return
         self._listening = True
+        if self._read_settings is not None:
+            self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
         for text, endpoint in self._endpoints:
             failures: list[Failure] = []
             endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)
@@ -109,6 +134,9 @@ class BayeuxServer(BayeuxService):
         self._ports.append(port)
         self._log.info("Bayeux is served on {where} at {places}", where=_where(port, text),
                        places=self._places)
+        if self._presenter:
+            self._log.info("The slideshow's presenter goes to {where}/{page}", where=_where(port, text),
+                           page=self._presenter)
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
@@ -122,10 +150,11 @@ class BayeuxServer(BayeuxService):
         root.putChild(b"", _Text(text))
         return root
 
-    def _demos(self) -> Resource:
+    def _demos(self) -> tuple[Resource, str]:
         from bayeux.demo import make_root
 
-        return cast(Resource, make_root(self))
+        root, presenter = make_root(self)
+        return cast(Resource, root), presenter
 
 
 class _Text(Resource):

@@ -33,7 +33,8 @@ ExtensionName = Literal["ack", "timesync", "timestamp", "activity", "binary"]
 Action = Literal["handshake", "subscribe", "publish"]
 
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{_HOST.pattern})(?::[0-9]{{1,5}})?")
 _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _MOUNT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -241,11 +242,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mounts: tuple[str, ...] = ("/bayeux",)
     """Paths under which ``twistd bayeux`` answers."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1)."""
+    """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1), but cookies
+    and passwords are shown to policies, and to the site, only from pages that are named."""
     require_origin: bool = False
     """Refuse requests without an ``Origin`` header (O-6)."""
     public_url: str = ""
     """The server's own address as browsers see it, where a proxy hides it: ``https://example.org``."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which the server may be called, ``live.example.org``, in ``Host`` as it comes here, whatever
+    the port; empty: any.  Set it where not everybody may use the server: a page whose own name has been
+    made to lead to it (DNS rebinding) passes for one of the server's, but cannot hide that name."""
     allowed_headers: tuple[str, ...] = ()
     """Request headers that cross-origin pages may send besides the usual ones (O-2)."""
     cookie_name: str = "BAYEUX_BROWSER"
@@ -306,6 +312,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                        f"{origin!r} must look like https://www.example.org, without path or default port")
         if self.public_url in ("*", "null"):
             yield "public_url", "must be one address, https://www.example.org"
+        for host in self.allowed_hosts:
+            if not _HOST.fullmatch(host):
+                yield "allowed_hosts", f"{host!r} must look like www.example.org or [::1], without a port"
         for name in ("cookie_name", "cookie_path", "cookie_domain", "allowed_headers"):
             value = getattr(self, name)
             if not all(_HEADER_WORD.fullmatch(text) for text in
@@ -331,6 +340,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             check_openers(self.channel, keys)
         except BadRule as error:
             raise SettingsError(str(error), error) from None
+
+    def is_short(self, channel: str) -> bool:
+        """Say whether a name or pattern is within its limits (G-9); to be asked before anything else is.
+
+        What selects it is as much as its length squared.
+        """
+        return len(channel) <= self.max_channel and channel.count("/") <= self.max_segments
 
     def read_keys(self) -> list[Key]:
         """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""

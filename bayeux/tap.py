@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,20 +64,25 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Make settings of the options."""
+        self.settings = self.read()
+        if self.settings.access_log:
+            _check_writable(self.settings.access_log)
+
+    def read(self) -> Settings:
+        """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
         if self["access-log"]:
             given["access_log"] = self["access-log"]
         try:
-            self.settings = Settings.of(file, self._assigned, given)
+            settings = Settings.of(file, self._assigned, given)
         except SettingsError:
             self._check_file(file)
             raise
-        mounts = self.settings.mounts
+        mounts = settings.mounts
         if self["demo"] and DEMO_MOUNT not in mounts:
-            self.settings = Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
-        if self.settings.access_log:
-            _check_writable(self.settings.access_log)
+            return Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
+        return settings
 
     def _check_file(self, values: dict[str, Any]) -> None:
         """Tell what is wrong in the file by itself with its name, and the line where that is known."""
@@ -96,7 +102,9 @@ def makeService(options: Options) -> IService:
     from bayeux.server import BayeuxServer
 
     try:
-        return BayeuxServer(options.settings, demo=bool(options["demo"]))
+        if options["config"]:
+            options["config"] = os.path.abspath(options["config"])  # to be read again, wherever twistd goes
+        return BayeuxServer(options.settings, demo=bool(options["demo"]), read_settings=options.read)
     except SettingsError as error:
         raise SystemExit(f"twistd bayeux: {options.located(error)}") from None
 

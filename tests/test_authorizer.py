@@ -188,12 +188,22 @@ class TestQuestions:
         world.authorizer.can_handshake(Message("/meta/handshake", ext=ext), link_of())
         assert world.site.questions[0]["ext"].keys() == seen
 
-    def test_the_next_token_of_a_session_is_not_shown(self) -> None:
-        """Y-16, Y-17: without keys that channel is like any other."""
-        for keys, shown in ((), ["t"]), ((KEY,), []):
-            world = World(key=keys, authorize_max_data=100)
-            world.member().publish("/service/token", "t")
-            assert [question["data"] for question in world.site.questions] == shown
+    @pytest.mark.parametrize("ext", [
+        b'{"auth":1,"grant":{},"hmac":{}}', b'{"auth":1,"gr\\u0061nt":{},"h\\u006dac":1}'])
+    def test_so_they_do_where_the_keys_are_in_a_directory(self, tmp_path: Path, ext: bytes) -> None:
+        """Y-17."""
+        (tmp_path / "web-a.toml").write_text(f'secret = "{KEY.secret}"')
+        (tmp_path / "web-a.toml").chmod(0o600)
+        world = World(key_directory=str(tmp_path), asked=("handshake",))
+        world.authorizer.can_handshake(Message("/meta/handshake", ext=Raw(ext)), link_of())
+        assert world.site.questions[0]["ext"] == {"auth": 1}
+
+    @pytest.mark.parametrize(("keys", "asked"), [((), 1), ((KEY,), 0)])
+    def test_the_next_token_is_not_shown_as_data(self, keys: tuple[KeyRule, ...], asked: int) -> None:
+        """Y-16, Y-17: where this server has keys, that channel is between a client and it."""
+        world = World(key=keys, authorize_max_data=100)
+        world.member().publish("/service/token", "a.b.c")
+        assert len(world.site.questions) == asked
 
     def test_what_only_json_can_hold_is_passed_on_as_it_came(self) -> None:
         world = World(authorize_max_data=100)

@@ -88,6 +88,16 @@ class Server:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def presenter(self) -> str:
+        """The presenter's link, as the log has it since the last start."""
+        return re.findall(rf"{self.origin}/\S*presenter#\S+", self.log.read_text())[-1]
+
+    @property
+    def key(self) -> str:
+        """The presenter's key."""
+        return self.presenter.partition("#")[2]
+
     def get(self, path: str, body: bytes | None = None) -> tuple[int, str, bytes]:
         """Ask for a path, or post to it; the value is status, media type and body."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)) as connection:
@@ -315,6 +325,32 @@ def test_chat_each_hears_the_other_and_sees_who_is_here(guest: Callable[..., Cha
     bo.picture("chat")
 
 
+def test_chat_is_heard_by_nobody_who_is_not_in_the_room(server: Server, guest: Callable[..., Chat]) -> None:
+    """Neither by a subscription, however wide, nor by what was known of it, nor by who has left."""
+    ann, ear = guest(0, "tower", "Ann"), handshake(server)
+    for room in ("tower", "yard"):  # in, and out again
+        send(server, {"channel": JOIN, "clientId": ear, "data": {"name": "Eve", "room": room, "key": "k"}})
+    patterns = ["/**", "/rooms/*", "/rooms/**", "/rooms/tower", "/service/**", "/service/chat/*", HEARD]
+    send(server, *({"channel": "/meta/subscribe", "clientId": ear, "subscription": [pattern]}
+                   for pattern in patterns))
+    ann.shows(["1 here", "Ann (you)"], Chat.people)
+    ann.say("Are we alone?")
+    ann.shows([["Ann", "Are we alone?"]], Chat.said)
+    heard = send(server, {"channel": SAY, "clientId": ear, "data": {"text": "Echo?"}},
+                 {"channel": "/meta/connect", "clientId": ear, "connectionType": "long-polling"})
+    assert "alone" not in json.dumps(heard)
+    assert [event["data"]["text"] for event in heard if event["channel"] == HEARD] == ["Echo?"]
+
+
+def test_chat_people_speak_for_nobody_else(server: Server, guest: Callable[..., Chat]) -> None:
+    ann, forger = guest(0, "loom", "Ann"), handshake(server)
+    for channel in (HEARD, "/rooms/loom"):
+        send(server, {"channel": channel, "clientId": forger,
+                      "data": {"type": "say", "room": "loom", "name": "Bo", "text": "forged", "at": 1}})
+    ann.say("fence")
+    ann.shows([["Ann", "fence"]], Chat.said)
+
+
 def test_chat_html_stays_text(guest: Callable[..., Chat]) -> None:
     markup = "<img src=x onerror=hurt=1><b>bold</b> &amp; <script>hurt=1</script>"
     made_elements = "return document.querySelectorAll('#said :is(img, script, i, b b, .text *)').length"
@@ -396,16 +432,25 @@ def test_pages_come_back_by_themselves_after_a_restart(
     for page in (ann, bo):
         page.shows([["Ann", "before"], ["Bo", "after"], ["Ann", "again"]], Chat.said)
 
-    # The new server begins with the first slide, and has other addresses.
+    # The new server begins with the first slide, and has other addresses and another key.
     viewer.shows("1 of 8", Slides.place)
+    presenter.shows(True, Slides.locked)
+    presenter.driver.get(server.presenter)
     presenter.shows("1 of 8", Slides.place)
+    presenter.shows(False, Slides.locked)
     presenter.turn_to(3)
     viewer.shows("3 of 8", Slides.place)
     assert viewer.run(Slides.address) == presenter.run(Slides.address) != before
 
-    complaints = [line for browser in browsers for line in browser.console()]
-    nobody_there = f"{server.origin}/bayeux - Failed to load resource: net::ERR_"
-    assert all(line.startswith(nobody_there) for line in complaints), complaints
+    for browser in browsers:
+        only_missed(server, browser)
+
+
+def only_missed(server: Server, browser: Browser) -> None:
+    """A browser has complained of nothing but that the server was not there."""
+    for line in browser.console():
+        assert line.startswith(f"{server.origin}/bayeux"), line
+        assert "net::ERR_" in line
 
 
 class Slides(Page):
@@ -419,6 +464,7 @@ class Slides(Page):
         (button, index) => button.getAttribute('aria-current') === 'true' ? [index + 1] : [])"""
     notes = "return document.getElementById('text').textContent"
     drawn = "return [...document.images].every((image) => image.complete && image.naturalWidth === 1600)"
+    locked = "return !document.getElementById('lock').hidden"
     disabled = "return ['back', 'forward'].map((id) => document.getElementById(id).disabled)"
 
     def turn_to(self, number: int) -> None:
@@ -443,6 +489,12 @@ class WatchedSlides(Slides):
                 window.told.push(await response.clone().text());
                 return response;
             };
+            window.WebSocket = class extends WebSocket {
+                constructor(...address) {
+                    super(...address);
+                    this.addEventListener("message", ({data}) => window.told.push(data));
+                }
+            };
         """})
         self.driver.get(address)
 
@@ -453,20 +505,21 @@ class WatchedSlides(Slides):
 
 def deck(server: Server) -> list[dict[str, Any]]:
     """Return the slides, as only the presenter may know them."""
-    _, event = send(server, {"channel": "/service/slideshow/deck", "clientId": handshake(server), "data": {}})
+    _, event = send(server, {"channel": "/service/slideshow/deck", "clientId": handshake(server),
+                            "data": {"key": server.key}})
     return event["data"]["slides"]
 
 
 def turn(server: Server, number: int) -> None:
     """Let everybody see this slide."""
     [reply] = send(server, {"channel": "/service/slideshow/show", "clientId": handshake(server),
-                            "data": {"number": number}})
+                            "data": {"key": server.key, "number": number}})
     assert reply["successful"], reply
 
 
 def present(server: Server, visit: Callable[..., Any]) -> Slides:
     """Open the presenter's page."""
-    presenter: Slides = visit(0, server.origin + "/slideshow/presenter", Slides)
+    presenter: Slides = visit(0, server.presenter, Slides)
     presenter.connected()
     presenter.await_true(Slides.place)
     return presenter
@@ -497,6 +550,63 @@ def test_slideshow_viewers_follow_the_presenter(server: Server, visit: Callable[
     followed(3)
     viewer.shows(1, "return document.querySelectorAll('#stage img').length")
     viewer.picture("slideshow")
+
+
+def test_slideshow_is_turned_with_the_presenter_s_key_only(server: Server, visit: Callable[..., Any]) -> None:
+    """A viewer has all that the pages consist of, and so may send whatever the presenter's page sends."""
+    turn(server, 2)
+    viewer = visit(1, server.origin + "/slideshow/", Slides)
+    viewer.shows("2 of 8", Slides.place)
+    viewer.run("""
+        const { init } = await import("/bayeux/client.js");
+        const client = init("/bayeux");
+        window.events = [];
+        window.errors = [];
+        client.subscribe("/service/slideshow/deck", (deck) => events.push(deck));
+        const send = (service, data) =>
+            client.publish(`/service/slideshow/${service}`, data).catch((error) => errors.push(error.code));
+        for (const key of arguments[0]) {
+            await send("deck", { key });
+            await send("show", { key, number: 8 });
+        }
+        await send("deck");
+        await send("show", { number: 8 });
+        """, ["", None, 1, [], {}, server.key[:-1], server.key + " ", server.key.swapcase(), "x" * 60_000])
+    viewer.shows([403] * 20, "return errors")
+    assert viewer.run("return events") == []
+    turn(server, 3)
+    viewer.shows("3 of 8", Slides.place)
+    assert deck(server)[7]["address"] not in viewer.run("return document.documentElement.outerHTML")
+
+
+@pytest.mark.parametrize(("link", "why"), [
+    ("presenter", "There is no key in this link."),
+    ("presenter#wrong", "This is not the key that the server has now."),
+    ("presenter#%", "There is no key in this link."),
+])
+def test_slideshow_presenter_s_page_says_what_it_needs(
+        link: str, why: str, server: Server, visit: Callable[..., Any]) -> None:
+    turn(server, 4)
+    page = visit(0, f"{server.origin}/slideshow/{link}", Slides)
+    page.shows(True, Slides.locked)
+    assert page.run("return document.getElementById('why').textContent") == why
+    visible = "return ['main', 'footer'].filter((name) => document.querySelector(name).checkVisibility())"
+    assert page.run(visible) == page.run(Slides.listed) == []
+    if link == "presenter":
+        page.picture("slideshow-locked")
+    page.driver.get(server.presenter)  # in the same tab only the end of the address changes
+    page.shows(False, Slides.locked)
+    page.shows("4 of 8", Slides.place)
+    assert page.run(visible) == ["main", "footer"]
+    page.turn_to(5)
+
+
+def test_slideshow_key_is_in_no_request(server: Server, visit: Callable[..., Any]) -> None:
+    presenter = present(server, visit)
+    assert len(server.key) >= 32
+    fetched = presenter.run("return performance.getEntries().map((entry) => entry.name).slice(1)")
+    assert len(fetched) > 10
+    assert not any(server.key in address for address in fetched)
 
 
 def test_slideshow_who_comes_late_sees_the_slide_that_is_shown(server: Server,
@@ -590,13 +700,15 @@ def test_ticker_prices_change_by_themselves(server: Server, visit: Callable[...,
     page.picture("ticker")
 
 
-@pytest.mark.parametrize("channel", ["/rooms/loom", "/slideshow/current", "/ticker/WOOL"])
+@pytest.mark.parametrize("channel", ["/slideshow/current", "/ticker/WOOL"])
 def test_pages_cannot_speak_for_the_server(server: Server, channel: str) -> None:
     [reply] = send(server, {"channel": channel, "clientId": handshake(server), "data": {"text": "forged"}})
     assert (reply["successful"], reply["error"][:3]) == (False, "403")
 
 
-JOIN, SAY, SHOW = "/service/chat/join", "/service/chat/say", "/service/slideshow/show"
+JOIN, SAY, HEARD = "/service/chat/join", "/service/chat/say", "/service/chat/heard"
+SHOW, DECK = "/service/slideshow/show", "/service/slideshow/deck"
+KEY = "<the presenter's key>"
 
 
 @pytest.mark.parametrize(("channel", "data", "code"), [
@@ -608,10 +720,16 @@ JOIN, SAY, SHOW = "/service/chat/join", "/service/chat/say", "/service/slideshow
         {"name": "A\u202enn", "room": "a", "key": "k"}, {"name": "\ud800", "room": "a", "key": "k"},
         {"name": "Ann", "room": "a"}, {"name": "Ann", "room": "a", "key": ""})),
     (SAY, {"text": "from outside"}, 403),
-    *((SHOW, data, 404) for data in (None, [], {}, *(
-        {"number": number} for number in (0, 9, -1, True, "2", 2.5, None, [1], 10**30)))),
+    *((SHOW, data, 403) for data in (None, [], "text", {}, {"key": "k", "number": 2})),
+    *((SHOW, {"key": KEY, "number": number}, 404)
+      for number in (0, 9, -1, True, "2", 2.5, None, [1], 10**30)),
+    (SHOW, {"key": KEY}, 404),
+    *((DECK, data, 403) for data in (None, [], "text", {}, {"key": 5}, {"key": "é"})),
+    (DECK, {"key": "\ud800"}, 400),
 ])
 def test_services_refuse_what_no_page_sends(server: Server, channel: str, data: Any, code: int) -> None:
+    if isinstance(data, dict) and data.get("key") == KEY:
+        data = {**data, "key": server.key}
     [reply] = send(server, {"channel": channel, "clientId": handshake(server), "data": data})
     assert (reply["successful"], reply["error"][:3]) == (False, str(code))
 
@@ -699,3 +817,19 @@ def test_copied_folder_runs_alone(name: str, kind: type[Page], works: Callable[[
     page = visit(0, server.origin + "/", kind)
     page.connected()
     works(page)
+
+
+def test_slideshow_key_of_the_environment_lives_through_a_restart(
+        alone: Callable[..., Server], visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRESENTER_KEY", "kept: 100% é & #")
+    server = alone(str(DEMO / "slideshow" / "server.py"))
+    presenter = visit(0, server.presenter, Slides)
+    presenter.shows("1 of 8", Slides.place)
+    presenter.turn_to(2)
+    server.stop()
+    presenter.shows("reconnecting", Page.state)
+    server.start()
+    presenter.shows("1 of 8", Slides.place)
+    presenter.turn_to(2)
+    assert not presenter.run(Slides.locked)
+    only_missed(server, presenter.browser)

@@ -28,6 +28,15 @@ LEVELS: list[set[str]] = [
     {"exchange", "broker", "leases"},
     {"connects", "failures"},
     {"hub"},
+    {"client.errors", "client.settings", "client.advice", "client.backoff", "client.states",
+     "client.metrics", "client.carriers", "client.cookies"},
+    {"client.envelopes"},
+    {"client.outbox", "client.extensions"},
+    {"client.topics", "client.acks", "client.replay"},
+    {"client.effects"},
+    {"client.life", "client.exchanges", "client.subscriptions"},
+    {"client.talk", "client.dialogue"},
+    {"client.machine"},
     {"transports"},
     {"transports.origins", "transports.cookies", "transports.forms"},
     {"transports.wire"},
@@ -35,6 +44,10 @@ LEVELS: list[set[str]] = [
     {"transports.websocket", "transports.eventsource"},
     {"transports.endpoint"},
     {"web"},
+    {"client.addresses", "client.polling"},
+    {"client.websocket"},
+    {"client.client"},
+    {"client"},
     {"web.parser", "web.response", "web.asker"},
     {"web.channel", "web.resource", "web.authorizer"},
     {"web.door"},
@@ -52,6 +65,9 @@ LEVELS: list[set[str]] = [
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 WEB = LEVEL["web"]
 PACKAGE = Path(bayeux.__file__).parent
+CLIENT = "client"
+FOR_CLIENTS = {"errors", "channels", "messages", "results", "clocks"}
+"""What the client may use of the rest: it has nothing to do with the server."""
 DEMO = "demo"
 """The demos are an application: they use what is public, and only the server that shows them knows them."""
 
@@ -100,6 +116,8 @@ def violations(name: str, source: str, is_package: bool = False) -> set[str]:
     allowed = {other for other, level in LEVEL.items() if level < LEVEL[name]}
     if name == "server":
         allowed.add(DEMO)
+    if name.split(".")[0] == CLIENT:
+        allowed = {other for other in allowed if other in FOR_CLIENTS or other.split(".")[0] == CLIENT}
     wrong = {f"bayeux.{other}" for other in own(names) - allowed}
     if LEVEL[name] < WEB:
         wrong.update(other for other in names if f"{other}.".startswith((
@@ -139,6 +157,10 @@ def test_a_module_imports_only_what_is_below_it(name: str) -> None:
     ("hub", "from twisted import web", "twisted.web"),
     ("hub", "import twisted.web", "twisted.web"),
     ("transports.polling", "from klein import Klein", "klein.Klein"),
+    ("client.machine", "from bayeux.hub import Hub", "bayeux.hub"),
+    ("client.client", "from bayeux.settings import Settings", "bayeux.settings"),
+    ("client.envelopes", "from bayeux.client.machine import Machine", "bayeux.client.machine"),
+    ("client.machine", "from twisted.web.client import Agent", "twisted.web.client.Agent"),
 ])
 def test_a_forbidden_import_is_noticed(name: str, source: str, wrong: str) -> None:
     assert violations(name, source) == {wrong}
@@ -153,6 +175,8 @@ def test_a_forbidden_import_is_noticed(name: str, source: str, wrong: str) -> No
     ("transports.forms", "from ..hub import Hub"),
     ("web.resource", "from twisted.web.resource import Resource"),
     ("service", "from twisted.internet import reactor"),
+    ("client.client", "from bayeux.channels import is_meta"),
+    ("client.polling", "from treq.client import HTTPClient"),
     ("server", "from bayeux.demo import make_root"),
 ])
 def test_any_other_import_is_let_through(name: str, source: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayeux.settings import Settings
-from bayeux.transports import Headers, HTTPRequest
+from bayeux.transports import Headers, HTTPRequest, RequestHeaders
 from bayeux.transports.origins import Origins
 
 ELSEWHERE = "https://elsewhere.example"
@@ -114,6 +114,34 @@ def test_a_public_server_does_not_welcome_the_null_origin() -> None:
     assert check(PUBLIC, request(origin="null")) is None
 
 
+# -- the name that a server is called by ---------------------------------------------------------
+
+
+NAMED = Settings(allowed_hosts=("here.example", "127.0.0.1", "[::1]"))
+
+
+@pytest.mark.parametrize("host", [
+    "here.example", "HERE.example:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"])
+def test_a_server_is_called_by_its_names(host: str) -> None:
+    """O-1: whatever the port."""
+    assert check(NAMED, request(host=host)) == ()
+    assert check(NAMED, request(host=host, origin=f"http://{host.lower()}")) is not None
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:8080", "here.example.evil.example", "", "here.example.", "x.here.example",
+    "here.example:8080:80", "here.example@x", "[::1", "[::2]:80"])
+@pytest.mark.parametrize("script", [False, True])
+def test_who_has_been_told_another_name_is_refused(host: str, script: bool) -> None:
+    """O-1: a page of that name is this server's own, to its browser, and its GETs have no origin."""
+    assert check(NAMED, request(host=host, sec_fetch_site="same-origin"), script) is None
+    assert check(NAMED, request(host=host, origin=f"http://{host}"), script) is None
+
+
+def test_by_default_a_server_has_any_name() -> None:
+    assert check(DEFAULTS, request(host="whatever.example", origin="http://whatever.example")) is not None
+
+
 # -- no origin ----------------------------------------------------------------------------------
 
 
@@ -158,6 +186,56 @@ def test_another_site_s_script_is_welcome_where_any_other_site_is(settings: Sett
 def test_a_script_of_a_named_origin_is_judged_by_that() -> None:
     """O-4."""
     assert check(ALLOWING, request(origin="https://evil.example"), script=True) is None
+
+
+# -- what browsers send by themselves -----------------------------------------------------------
+
+
+NAMED_TOO = Settings(allowed_origins=("*", ELSEWHERE))
+SENT = {"cookie": "session=ann", "authorization": "Basic eA==", "x_one": "1"}
+
+
+def seen(settings: Settings, script: bool = False, **headers: str) -> tuple[str, ...]:
+    """Return what a policy sees of a request's credentials, and of another header."""
+    header = Origins(settings).disclose(request(**{**SENT, **headers}), script).header
+    return tuple(map(header, ("cookie", "authorization", "x-one")))
+
+
+@pytest.mark.parametrize(("settings", "origin"), [
+    (DEFAULTS, "http://here.example"), (PUBLIC, "http://here.example"), (ALLOWING, ELSEWHERE),
+    (NAMED_TOO, ELSEWHERE), (DEFAULTS, ""), (PUBLIC, ""),
+    (Settings(allowed_origins=("*",), public_url="https://www.example.org"), "https://www.example.org")])
+def test_pages_that_are_named_act_for_their_users(settings: Settings, origin: str) -> None:
+    """O-1: and the server's own, and programs."""
+    assert seen(settings, origin=origin) == ("session=ann", "Basic eA==", "1")
+
+
+@pytest.mark.parametrize(("settings", "origin"), [
+    (PUBLIC, ELSEWHERE), (NAMED_TOO, "http://elsewhere.example"), (PUBLIC, "https://here.example"),
+    (Settings(allowed_origins=("*",), public_url="https://www.example.org"), "http://here.example")])
+def test_pages_of_all_the_world_do_not(settings: Settings, origin: str) -> None:
+    """O-1, O-4: a browser adds cookies and a password to what they send, whoever has made them."""
+    assert seen(settings, origin=origin) == ("", "", "1")
+
+
+@pytest.mark.parametrize(("value", "shown"), [("Bearer x", True), ("bearer x", True), ("Bearer", False),
+                                              ("Bearerx", False), ("Negotiate Bearer x", False)])
+def test_what_a_page_has_to_know_itself_is_shown(value: str, shown: bool) -> None:
+    """O-1: no browser adds that by itself."""
+    assert seen(PUBLIC, origin=ELSEWHERE, authorization=value) == ("", value if shown else "", "1")
+
+
+@pytest.mark.parametrize("settings", [DEFAULTS, ALLOWING, PUBLIC])
+def test_by_a_script_nobody_is_known(settings: Settings) -> None:
+    """J-11: any page can have one loaded."""
+    assert seen(settings, script=True) == ("", "", "1")
+
+
+def test_the_names_of_what_is_not_shown_are_left_out_too() -> None:
+    """O-1: streams keep all headers that are named."""
+    asked = HTTPRequest(b"GET", b"/bayeux", RequestHeaders([
+        ("cookie", "a"), ("authorization", "Basic x"), ("origin", ELSEWHERE)]), b"")
+    assert list(Origins(PUBLIC).disclose(asked).header.names()) == ["origin"]
 
 
 # -- preflight ----------------------------------------------------------------------------------

@@ -719,6 +719,13 @@ def test_a_preflight_of_an_allowed_origin(open_server):
     assert call.headers["access-control-max-age"] == "86400"
 
 
+@pytest.mark.parametrize("more", [{}, {"origin": ALLOWED, "access_control_request_method": "POST"}])
+def test_an_answer_without_a_body_is_not_sniffed_either(open_server, more):
+    """G-30: on every response."""
+    call = open_server.send(method=b"OPTIONS", **more)
+    assert (call.status, call.headers["x-content-type-options"]) == (204, "nosniff")
+
+
 def test_a_preflight_allows_the_headers_that_are_configured():
     """O-2."""
     call = Server(allowed_origins=(ALLOWED,), allowed_headers=("X-Tenant",)).send(

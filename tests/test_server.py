@@ -334,6 +334,21 @@ async def test_the_demos_stand_beside_it(start, open_wire):
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_log_has_the_link_of_whoever_presents_the_slides(start, log, monkeypatch):
+    """It is a secret, and there is no other place where it could be found."""
+    start(demo=True)
+    served, link = log
+    pattern = r"The slideshow's presenter goes to (http://127\.0\.0\.1:\d+)/slideshow/presenter#([\w-]{32})"
+    where, key = re.fullmatch(pattern, link).groups()
+    assert served == f"Bayeux is served on {where} at /bayeux, with demos at /"
+    start(demo=True)
+    assert key not in log[3]
+    monkeypatch.setenv("PRESENTER_KEY", "for ever & a %{day}")
+    start(demo=True)
+    assert log[5].endswith("/slideshow/presenter#for%20ever%20%26%20a%20%25%7Bday%7D")
+
+
+@pytest_twisted.ensureDeferred
 async def test_requests_are_bounded(start, open_wire):
     """G-1: its site is the one that bounds them while they are read."""
     start(max_body=1_000)

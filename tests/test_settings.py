@@ -284,6 +284,19 @@ def test_a_public_url_is_one_address(url: str) -> None:
     assert complaint(public_url=url) == "public_url: must be one address, https://www.example.org"
 
 
+@pytest.mark.parametrize("host", ["", "*", "www.example.org:80", "http://www.example.org", "WWW.example.org",
+                                  "::1", "[::1]:80", "a b"])
+def test_a_name_of_the_server_is_one(host: str) -> None:
+    """As it stands in ``Host``, without the port."""
+    assert complaint(allowed_hosts=("www.example.org", host)) == (
+        f"allowed_hosts: {host!r} must look like www.example.org or [::1], without a port")
+
+
+def test_names_that_a_server_may_have() -> None:
+    names = ("www.example.org", "localhost", "127.0.0.1", "[::1]", "a_b-c")
+    assert Settings(allowed_hosts=names).allowed_hosts == names
+
+
 HEADER_TEXTS = ["cookie_name", "cookie_path", "cookie_domain", "allowed_headers"]
 
 

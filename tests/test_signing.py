@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from bayeux import Call, Extension, Link, ListenOnly, Policy, Session
+from bayeux.channels import expand
 from bayeux.keys import Key
 from bayeux.messages import Message, Reply, SignedMessage, decode, decode_data
 from bayeux.signatures import digest, publish_text, sign, sign_json
@@ -123,6 +124,21 @@ def test_the_message_may_be_written_again_on_its_way(site: Site, write: Callable
     [reply] = Carrier(site.hub.receive(messages, Link("long-polling"))).messages or []
     assert reply["successful"] is True
     assert site.delivered() == [{"channel": "/news/sport", "data": json.loads(PAYLOAD)}]
+
+
+@pytest.mark.parametrize(("channel", "good"), [
+    ("/news" + "/a" * 31, True), ("/news" + "/a" * 32, False), ("/news/" + "a" * 250, True),
+    ("/news/" + "a" * 251, False), ("/news" + "/a" * 3_000, False)])
+def test_a_channel_is_no_longer_than_others(site: Site, channel: str, good: bool) -> None:
+    """G-9: looked at before anything is made of it; its parents would take a gigabyte."""
+    expand.cache_clear()
+    message = signed(channel=channel)
+    if good:
+        assert site.post(message)["successful"] is True
+    else:
+        assert site.refusal(message) == "405::Invalid channel"
+        assert expand.cache_info().currsize == 0
+        assert not site.failures
 
 
 def test_no_session_is_needed(site: Site) -> None:

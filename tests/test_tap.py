@@ -346,3 +346,33 @@ def test_who_never_reads_does_not_keep_it_from_ending(run):
     assert status in (0, -signal.SIGTERM)
     assert "1 connections were still open" in output
     assert "Traceback" not in output + errors
+
+
+def told(command, pattern):
+    """Wait for a line of the log."""
+    for line in command.process.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"never said: {pattern}")
+
+
+def test_a_hangup_reads_the_keys_again(run, file, folder):
+    """Y-10: without a restart; a bad file keeps what there was, and says so."""
+    secret = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
+    table = f'[[key]]\nid = "a"\nsecret = "{secret}"\n'
+    path = Path(file(table))
+    path.chmod(0o600)
+    command = run("--config", path.name, *ANY)
+    command.ports()
+    path.write_text(table + table.replace('"a"', '"b"'))
+    command.process.send_signal(signal.SIGHUP)
+    assert "2 keys have been read" in told(command, "keys")
+    path.write_text(table.replace("secret =", "sekret ="))
+    command.process.send_signal(signal.SIGHUP)
+    line = told(command, "kept")
+    assert "the old settings are kept: " in line
+    assert f"{path}:1: " in line
+    assert secret not in line
+    path.write_text(table)
+    command.process.send_signal(signal.SIGHUP)
+    assert "1 keys have been read" in told(command, "keys")

@@ -112,6 +112,13 @@ def test_the_vector() -> None:
     assert not world.hub.metrics.authentication_failures
 
 
+@pytest.mark.parametrize("claims", [b'{"exp":1700003600,"\xff":1}', b'{"exp":1700003600,"a":"\xff"}'])
+def test_claims_that_are_not_utf8(claims: bytes) -> None:
+    """Y-15, RFC 7519 7.2: also where nobody looks."""
+    reply = shake_hands(private(), seal(HEADER, claims))
+    assert reply["error"] == "401::Authentication invalid"
+
+
 def test_a_token_made_by_hand_is_the_vector() -> None:
     """Y-20: but for blanks in its JSON."""
     claims = jwt.decode(VECTOR, options={"verify_signature": False})

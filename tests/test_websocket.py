@@ -1104,8 +1104,11 @@ class Deflating:
         assert data.endswith(b"\0\0\xff\xff")
         return data[:-4]
 
+    def framed(self, *messages):
+        return frame(self.pack(json.dumps(messages).encode()), reserved=4)
+
     def send(self, *messages):
-        self.socket.wire.send(frame(self.pack(json.dumps(messages).encode()), reserved=4))
+        self.socket.wire.send(self.framed(*messages))
 
     def messages(self):
         found = []
@@ -1153,6 +1156,28 @@ def test_messages_are_compressed_both_ways():
         assert plain.messages() == [message]
         sizes.append(before)
     assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("end, code", [(close(1000), 1000), (frame(b"", opcode=3), 1002),
+                                       (frame(b"", opcode=2), 1003), (frame(b"\xff\xff", reserved=4), 1002)])
+def test_a_compressed_message_before_the_end_is_answered(end, code):
+    """W-9: in the same read, whether the client closes or breaks the rules."""
+    net = Net(websocket_compression=True)
+    client = Deflating(net)
+    identity = client.start("/news")
+    client.socket.wire.send(client.framed(publish(identity, id="1")) + end)
+    *answers, (opcode, reason) = client.socket.frames()
+    assert [opcode for opcode, _ in answers] == [TEXT | 0x40]
+    assert (opcode, int.from_bytes(reason[:2], "big")) == (CLOSE, code)
+    assert net.hub.metrics.published == 1
+
+
+def test_a_ping_before_a_compressed_message_is_answered_once():
+    """RFC 6455, 5.5.3."""
+    client = Deflating(Net(websocket_compression=True))
+    client.start()
+    client.socket.wire.send(frame(b"x", PING) + client.framed(HANDSHAKE))
+    assert [opcode & 15 for opcode, _ in client.socket.frames()] == [PONG, TEXT]
 
 
 def test_a_message_that_is_not_compressed_may_come_among_others():

@@ -90,7 +90,7 @@ class Signing(Extension):
 
     def _read(self, claimed: Raw, message: Message) -> tuple[_Seal, int, str]:
         """Read what is signed, and by what; here nothing can be told yet of who asks (Y-1, Y-3)."""
-        if not is_name(message.channel):
+        if not self._settings.is_short(message.channel) or not is_name(message.channel):
             raise InvalidChannel(message.channel)
         if message.data is UNSET:
             raise MissingField("data")

@@ -126,7 +126,7 @@ class Tokens(Extension):
             raise ValueError("an extension that must be understood, and none is")
         key = self._find(str(header.get("kid", "")))
         payload = _jws.decode(token, key.secret, algorithms=[_ALGORITHM])
-        claims = msgspec.json.decode(payload, type=_Claims)
+        claims = msgspec.json.decode(payload.decode("utf-8"), type=_Claims)
         self._check_patterns((*claims.ch.s, *claims.ch.p))
         return key, claims
 
@@ -169,8 +169,7 @@ class Tokens(Extension):
     def _check_patterns(self, patterns: Iterable[str]) -> None:
         """Raise ``ValueError`` for what nobody could subscribe or publish to."""
         for pattern in patterns:
-            if (len(pattern) > self._settings.max_channel or pattern.count("/") > self._settings.max_segments
-                    or not is_pattern(pattern) or is_reserved(pattern)):
+            if not self._settings.is_short(pattern) or not is_pattern(pattern) or is_reserved(pattern):
                 raise ValueError("a pattern that is none")
 
     def refused(self, kind: str, error: BayeuxError) -> BayeuxError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from sys import intern
+from functools import lru_cache
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -26,6 +26,18 @@ class HeaderLookup(Protocol):
 _SHARED = frozenset({"accept", "accept-encoding", "accept-language", "content-length", "content-type", "host",
                      "origin", "referer", "user-agent"})
 """Headers of which many clients have the same."""
+_SHORT = 256
+"""Characters of a text that is kept once for all who have it."""
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> str:
+    """Return one object for equal texts; not by ``sys.intern``, which keeps them for ever in Python 3.12."""
+    return text
+
+
+def _once(text: str) -> str:
+    return _shared(text) if len(text) <= _SHORT else text
 
 
 class RequestHeaders:
@@ -39,7 +51,7 @@ class RequestHeaders:
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         texts: list[str] = []
         for name, value in fields:
-            texts += (intern(name), intern(value) if name in _SHARED else value)
+            texts += (_once(name), _once(value) if name in _SHARED else value)
         self._texts = tuple(texts)
 
     def __call__(self, name: str) -> str:

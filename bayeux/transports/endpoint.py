@@ -43,13 +43,16 @@ class Endpoint:
             return self.polling.refuse(403)
         if self.streams.hub.sessions.closed:
             return self.polling.refuse(503)
-        return self._taken(websockets.answer(request, self.polling.cookie.read(request)), cors)
+        answer = websockets.answer(self.polling.origins.disclose(request), self.polling.cookie.read(request))
+        return self._taken(answer, cors)
 
     def _listen(self, request: HTTPRequest, eventsources: EventSources) -> Answer:
         cors = self.polling.origins.check(request)
         if cors is None:
             return self.polling.refuse(403)
-        return self._taken(eventsources.answer(request, cors, self.polling.cookie.read(request)), cors)
+        answer = eventsources.answer(
+            self.polling.origins.disclose(request), cors, self.polling.cookie.read(request))
+        return self._taken(answer, cors)
 
     def _taken(self, answer: Takeover | int, cors: Headers) -> Answer:
         return self._refuse(answer, cors) if isinstance(answer, int) else answer

@@ -22,11 +22,12 @@ _CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:\.[A-Za-z_$][A-Za-z0-9_$]*)*
 _DEFAULT_CALLBACK = "jsonpcallback"
 _MAX_CALLBACK = 64
 
+_NO_SNIFFING: Headers = ((b"X-Content-Type-Options", b"nosniff"),)  # G-30
 _COMMON: Headers = (
     (b"Cache-Control", b"no-cache, no-store"),
     (b"Pragma", b"no-cache"),
     (b"Expires", b"0"),
-    (b"X-Content-Type-Options", b"nosniff"),
+    *_NO_SNIFFING,
     (b"X-Accel-Buffering", b"no"),
 )
 _JSON: Headers = ((b"Content-Type", b"application/json;charset=UTF-8"), *_COMMON)
@@ -39,7 +40,8 @@ _TEXT: Headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *_COMMON)
 
 _REASONS = {
     400: b"This is no HTTP request, no WebSocket upgrade, or one with too many or too long headers.",
-    403: b"This page's origin may not use the server: see the settings allowed_origins and public_url.",
+    403: b"This page's origin may not use the server: see the settings allowed_origins, public_url and "
+         b"allowed_hosts.",
     404: b"There is no such session.",
     405: b"Bayeux messages are sent by POST, or by GET with a message parameter.",
     413: b"The request body is too large.",
@@ -122,7 +124,7 @@ class Polling:
             address=request.address,
             browser_id=self.cookie.read(request),
             serial=get,
-            header=request.header,
+            header=self.origins.disclose(request, script=get).header,
         )
         return _Caller(request, link, cors, _with_cors(_SCRIPT if get else _JSON, cors))
 
@@ -160,8 +162,8 @@ class Polling:
 
     def _preflight(self, request: HTTPRequest, cors: Headers) -> HTTPReply:
         if cors and request.header("access-control-request-method"):
-            return HTTPReply(204, self.origins.preflight(cors))
-        return HTTPReply(204, self._allow)
+            return HTTPReply(204, _NO_SNIFFING + self.origins.preflight(cors))
+        return HTTPReply(204, _NO_SNIFFING + self._allow)
 
     def _decode_query(self, request: HTTPRequest) -> tuple[str, Sequence[Message | Rejected]]:
         """Decode a JSONP request into the name of its callback and its messages (J-1 to J-3)."""

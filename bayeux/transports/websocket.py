@@ -264,8 +264,9 @@ class WebSocket(Connection):
         if self._compressor is None:
             write(self.transport, _text_frame(text))
         else:
-            self._compressor.send_text(text)
-            write(self.transport, b"".join(self._compressor.data_to_send()))
+            # Not by the reader itself: it may have read the end already, and then would refuse.
+            message = Frame(Opcode.TEXT, text)
+            write(self.transport, message.serialize(mask=False, extensions=self._compressor.extensions))
 
     # -- time -----------------------------------------------------------------------------------
 

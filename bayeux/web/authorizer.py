@@ -53,8 +53,8 @@ class Authorizer(Policy):
     """Asks the site, where the policy ``before`` does not refuse already.
 
     No answer is a no, though one after which the client may try again: ``503::`` (E-27).  What a key has
-    signed is not asked about, tokens included, as keys are the site's own.  Raises ``SettingsError`` as
-    ``Asker`` does.
+    signed is not asked about, as keys are the site's own, and neither is a client's next token.  Raises
+    ``SettingsError`` as ``Asker`` does.
     """
 
     def __init__(self, settings: Settings, before: Policy, clock: IReactorTime, metrics: Metrics,

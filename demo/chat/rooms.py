@@ -1,4 +1,8 @@
-"""Rooms: who is where, and who said what, is decided here; the page only draws it."""
+"""Rooms: who is where, and who said what, is decided here; the page only draws it.
+
+What is said goes to the people in the room, one by one, and is on no channel that somebody could subscribe
+to: whoever listens is seen.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +45,11 @@ class Chat:
     """All rooms; a session is in one room at most, and speaks there under one name."""
 
     def __init__(self, bayeux: BayeuxService) -> None:
-        self._hub = bayeux.hub
         self._rooms: dict[str, Room] = {}
         self._people: dict[Session, Person] = {}
-        self._hub.service("/service/chat/join", self._join)
-        self._hub.service("/service/chat/say", self._say)
-        self._hub.add_listener(self)
+        bayeux.hub.service("/service/chat/join", self._join)
+        bayeux.hub.service("/service/chat/say", self._say)
+        bayeux.hub.add_listener(self)
 
     def session_added(self, session: Session) -> None:
         """Do nothing: a session is nobody until it joins a room."""
@@ -95,8 +98,11 @@ class Chat:
             del self._rooms[room.name]
 
     def _tell(self, room: Room, what: str, name: str) -> None:
-        event = {"type": what, "name": name, "people": room.names()}
-        self._hub.publish(f"/rooms/{room.name}", event)
+        self._deliver(room, {"type": what, "name": name, "people": room.names()})
+
+    def _deliver(self, room: Room, event: dict[str, Any]) -> None:
+        for person in room.people.values():
+            person.session.deliver("/service/chat/heard", {"room": room.name, **event})
 
     def _say(self, session: Session, data: object) -> None:
         """Tell a room what one of its people says; ``at`` also tells the messages apart."""
@@ -107,7 +113,7 @@ class Chat:
         event = {"type": "say", "name": person.name, "text": _text(data, "text", MAX_TEXT),
                  "at": max(now, said[-1]["at"] + 1) if said else now}
         said.append(event)
-        self._hub.publish(f"/rooms/{person.room.name}", event)
+        self._deliver(person.room, event)
 
 
 def _text(data: object, name: str, limit: int) -> str:

@@ -17,7 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 from twisted.web.static import File
 
-from bayeux import BayeuxService, ListenOnly
+from bayeux import BayeuxService
 
 if __package__:
     from .rooms import Chat
@@ -38,7 +38,6 @@ class Pages(File):
 
 def make_resource(bayeux: BayeuxService) -> IResource:
     """Attach the chat to a Bayeux server and return the resource that serves its page."""
-    bayeux.hub.policy = ListenOnly("/rooms/*", before=bayeux.hub.policy)
     Chat(bayeux)
     return Pages(str(Path(__file__).parent / "static"))
 

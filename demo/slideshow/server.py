@@ -1,14 +1,19 @@
 """A slideshow: one presents, everybody else sees the same slide at the same moment.
 
 ``make_resource`` attaches it to a Bayeux server; ``python server.py`` runs it alone.
+
+Who presents proves it by a key, which is a part of the presenter's link: behind the ``#``, as browsers send
+that to no server and it gets into no log of a proxy.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import compare_digest, token_urlsafe
 from typing import Any
+from urllib.parse import quote
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
@@ -42,8 +47,9 @@ class Pages(File):
 class Slideshow:
     """The slides, each under an address that nobody can guess, and which of them is shown."""
 
-    def __init__(self, bayeux: BayeuxService) -> None:
+    def __init__(self, bayeux: BayeuxService, key: str) -> None:
         self._hub = bayeux.hub
+        self._key = key.encode()
         self._shown = 1
         self._tokens = [token_urlsafe(18) for _ in DECK]
         self._hub.service("/service/slideshow/current", lambda session, data: self._current())
@@ -67,34 +73,56 @@ class Slideshow:
         return self._slide(self._shown)
 
     def _deck(self, session: Session, data: object) -> dict[str, Any]:
-        """Answer the presenter, who alone gets all addresses, and the notes."""
+        """Tell the presenter, and nobody else, all addresses and the notes."""
+        self._check_key(data)
         slides = [self._slide(n) | {"notes": slide.notes} for n, slide in enumerate(DECK, 1)]
         return {"slides": slides, "shown": self._shown}
 
     def _show(self, session: Session, data: object) -> None:
-        """Turn to a slide, for everybody."""
-        number = data.get("number") if isinstance(data, dict) else None
+        """Let the presenter turn to a slide, for everybody."""
+        number = self._check_key(data).get("number")
         if type(number) is not int or not 1 <= number <= len(DECK):
             raise BayeuxError(404, "No such slide")
         self._shown = number
         self._hub.publish("/slideshow/current", self._current())
 
+    def _check_key(self, data: object) -> dict[str, Any]:
+        """Return the data if it has the key; how long that takes does not tell how wrong another key is."""
+        key = data.get("key") if isinstance(data, dict) else None
+        if not (isinstance(key, str) and compare_digest(key.encode(), self._key)):
+            raise BayeuxError(403, "This is not the key of the presenter")
+        return data
 
-def make_resource(bayeux: BayeuxService) -> IResource:
-    """Attach the slideshow to a Bayeux server and return the resource that serves its pages."""
+
+def make_key() -> str:
+    """Return the key that the environment has in ``PRESENTER_KEY``, or else a new one."""
+    return os.environ.get("PRESENTER_KEY") or token_urlsafe(24)
+
+
+def make_resource(bayeux: BayeuxService, key: str) -> IResource:
+    """Attach the slideshow to a Bayeux server and return the resource that serves its pages.
+
+    Whoever has the key presents, at ``presenter_page(key)`` below the resource.
+    """
     bayeux.hub.policy = ListenOnly("/slideshow/*", before=bayeux.hub.policy)
-    return Slideshow(bayeux).resource()
+    return Slideshow(bayeux, key).resource()
+
+
+def presenter_page(key: str) -> str:
+    """Return the presenter's link, relative to the slideshow."""
+    return f"presenter#{quote(key, safe='')}"
 
 
 async def main(reactor: Any, listen: str = "tcp:8080:interface=127.0.0.1") -> None:
     """Serve this demo alone, until interrupted."""
-    bayeux = BayeuxService()
-    root = make_resource(bayeux)
+    bayeux, key = BayeuxService(), make_key()
+    root = make_resource(bayeux, key)
     root.putChild(b"bayeux", bayeux.resource)
     bayeux.startService()
     reactor.addSystemEventTrigger("before", "shutdown", bayeux.stopService)
     address = (await serverFromString(reactor, listen).listen(Site(root))).getHost()
-    print(f"http://{address.host}:{address.port}/", flush=True)
+    print(f"http://{address.host}:{address.port}/")
+    print(f"http://{address.host}:{address.port}/{presenter_page(key)} for the presenter", flush=True)
     await Deferred()
 
 

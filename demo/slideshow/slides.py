@@ -131,7 +131,7 @@ DECK = (
         "In 1066 a comet stood over England, and the people who sewed the Bayeux Tapestry put it "
         "in: isti mirant stella, these men wonder at the star. Comet became the name for servers "
         "that speak first; Bayeux is the protocol that they agreed on.")),
-    Slide("The page that\nasks all day", art=dialogue, notes=(
+    Slide("The page\nthat asks\nall day", art=dialogue, notes=(
         "The web is made of questions. A page that wants news has to ask, and ask, and ask. Most "
         "answers are no, and the one that matters is late. Two thousand readers asking every ten "
         "seconds are two hundred requests a second, for nothing.")),

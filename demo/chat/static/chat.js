@@ -37,7 +37,7 @@ const roomInAddress = () => {
 
 const me = { name: stored("sessionStorage", "chat name"), room: roomInAddress() || "lobby", key: "" };
 me.key = stored("sessionStorage", "chat key") || stored("sessionStorage", "chat key", makeKey());
-let ears = null; // our subscription to the room
+let onWall = ""; // the room whose messages are shown
 let inside = false; // whether the server has let us in, on this connection
 let missed = 0; // messages that nobody has seen yet
 const wools = new Map(); // name -> colour
@@ -69,26 +69,26 @@ client.subscribe("/service/chat/join", (answer) => {
   if (door.open) door.close();
 });
 
+client.subscribe("/service/chat/heard", hear);
+
 function enter() {
   find("room").textContent = me.room;
   document.title = me.room;
   if (!me.name) return openDoor();
   if (client.state !== "connected") return; // we shall be called again
-  client.batch(() => {
-    if (ears?.channel !== `/rooms/${me.room}`) {
-      ears?.cancel();
-      said.replaceChildren();
-      showPeople([]);
-      ears = client.subscribe(`/rooms/${me.room}`, hear);
-    }
-    client.publish("/service/chat/join", me).catch((error) => {
-      if (error.code === "network") setTimeout(enter, 2000);
-      else if (error.code !== "disconnected") openDoor(error.text);
-    });
+  if (onWall !== me.room) {
+    said.replaceChildren();
+    showPeople([]);
+    onWall = me.room;
+  }
+  client.publish("/service/chat/join", me).catch((error) => {
+    if (error.code === "network") setTimeout(enter, 2000);
+    else if (error.code !== "disconnected") openDoor(error.text);
   });
 }
 
 function hear(event) {
+  if (event.room !== me.room) return; // we have gone on meanwhile
   if (event.type === "say") return show(event);
   if (event.name !== me.name) note(`${event.name} ${event.type === "join" ? "came in" : "left"}`);
   showPeople(event.people);

@@ -4,6 +4,7 @@ const client = init("/bayeux");
 const find = (id) => document.getElementById(id);
 const STATES = { connecting: "Connecting", connected: "Live", reconnecting: "Reconnecting", disconnected: "Disconnected" };
 
+let key = keyInAddress(); // which shows that we may present
 let slides = [];
 let shown = 0; // the number of the slide that everybody sees, as the server says
 let aim = 0; // the one that we have asked for
@@ -27,8 +28,40 @@ client.subscribe("/slideshow/current", ({ number }) => {
   draw();
 });
 
-function ask() {
-  client.publish("/service/slideshow/deck").catch(() => client.state === "connected" && setTimeout(ask, 2000));
+addEventListener("hashchange", () => {
+  key = keyInAddress();
+  ask();
+});
+
+function keyInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // a lonely % sign
+  }
+}
+
+async function ask() {
+  if (client.state !== "connected") return; // we shall be called again
+  try {
+    await client.publish("/service/slideshow/deck", { key });
+    admit(true);
+  } catch (error) {
+    if (error.code === 403) admit(false);
+    else setTimeout(ask, 2000);
+  }
+}
+
+function admit(admitted) {
+  document.body.classList.toggle("locked", !admitted);
+  find("lock").hidden = admitted;
+  if (admitted) return;
+  find("why").textContent = key ? "This is not the key that the server has now." : "There is no key in this link.";
+  slides = [];
+  fill(find("stage"));
+  fill(find("preview"));
+  find("list").replaceChildren();
+  find("text").textContent = find("place").textContent = "";
 }
 
 async function go(number) {
@@ -36,9 +69,10 @@ async function go(number) {
   aim = number;
   draw();
   try {
-    await client.publish("/service/slideshow/show", { number });
+    await client.publish("/service/slideshow/show", { key, number });
     find("trouble").textContent = "";
   } catch (error) {
+    if (error.code === 403) return admit(false);
     find("trouble").textContent = error.code === "network" ? "No answer from the server" : error.text;
     aim = shown;
     draw();
