@@ -178,9 +178,9 @@ def test_keys_of_a_directory_are_known_only_when_they_have_been_read(tmp_path: P
 
 FILE = f'''# [[channel]]
 timeout = 5
-access_log = """
+revoked_tokens = ["""
 [[channel]]
-"""
+"""]
 public_url = "https://example.org"   # "
 
 [[channel]]
