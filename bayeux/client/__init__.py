@@ -31,12 +31,13 @@ from bayeux.client.extensions import ClientExtension, add
 from bayeux.client.metrics import ClientMetrics
 from bayeux.client.replay import ALL_EVENTS, NEW_EVENTS, Replay
 from bayeux.client.settings import ClientSettings
+from bayeux.client.stateless import publish_once
 from bayeux.client.states import Change, State
 from bayeux.client.subscriptions import Event, Subscription
 
 __all__ = [
-    "BayeuxClient", "Subscription", "Event", "State", "Change", "ClientSettings", "ClientMetrics",
-    "ClientExtension", "add", "Replay", "NEW_EVENTS", "ALL_EVENTS",
+    "BayeuxClient", "Subscription", "Event", "publish_once", "State", "Change", "ClientSettings",
+    "ClientMetrics", "ClientExtension", "add", "Replay", "NEW_EVENTS", "ALL_EVENTS",
     "ClientError", "Refused", "HandshakeRefused", "SubscribeRefused", "PublishRefused", "SessionEnded",
     "TransportError", "ConnectionFailed", "NoAnswer", "BadStatus", "BadAnswer", "TooMuch", "Uncertain",
     "NoCommonTransport", "ConnectTimeout", "Closed", "OutboxFull", "Overflow", "Unsubscribed",

@@ -39,7 +39,7 @@ class LongPolling:
     name = "long-polling"
     is_stream = False
 
-    def __init__(self, reactor: Any, url: str, headers: Mapping[str, str], cookies: CookieJar,
+    def __init__(self, reactor: Any, url: str, headers: Mapping[str, str], cookies: CookieJar | None,
                  endpoints: IAgentEndpointFactory, settings: ClientSettings,
                  receive: Callable[[list[Any]], None], ended: Callable[[int], None],
                  failed: Callable[[int, TransportError], None]) -> None:
