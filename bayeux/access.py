@@ -83,9 +83,12 @@ class Access(Policy):
 
     def _nearest(self, pattern: str) -> ChannelRule | None:
         """Return the most specific rule for all that a pattern selects, or a channel."""
-        if not self._rules:
-            return None
-        return next((self._rules[wider] for wider in covering(pattern) if wider in self._rules), None)
+        rules = self._rules
+        if rules:
+            for wider in covering(pattern):
+                if wider in rules:
+                    return rules[wider]
+        return None
 
 
 def _lets_subscribe(rule: ChannelRule, part: str, credentials: Sequence[Credential]) -> bool:
