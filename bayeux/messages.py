@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from bayeux import surrogates
 from bayeux.credentials import Credential
 from bayeux.errors import (
     BayeuxError,
@@ -188,7 +189,7 @@ def check_data(text: bytes, settings: Settings) -> Raw:
         try:
             _decode_raw(text)
         except msgspec.DecodeError:
-            _decode_raw(_hide_surrogates(text))
+            _decode_raw(surrogates.hide(text, _most_hidden(settings)))
     except (msgspec.DecodeError, MalformedEnvelope, RecursionError):
         raise MalformedMessage from None
     return Raw(text)
@@ -322,51 +323,22 @@ def _convert(raw: Raw | None, expected: Any) -> Any:
         return None
 
 
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
-    rb"|\\u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|\\u(?P<private>[eE][0-9a-fA-F]{3})|\\.",
-    re.DOTALL,
-)
-_HIDE = bytes.maketrans(b"dD", b"eE"), bytes.maketrans(b"89abcdefABCDEF", b"01234567abcdef")
-_SHOW = bytes.maketrans(b"eE", b"dD"), bytes.maketrans(b"01234567abcdef", b"89abcdefABCDEF")
-"""How the first two digits of an escape change, so that it can be changed back, upper case included."""
-
-
 def _repaired(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
     """Decode an envelope that the strict parser refused, if lone surrogates are all that is wrong.
 
     They are hidden from it, and put back into ``data`` (BAYEUX.md section 25: relayed as the escape it
     came as).
     """
-    messages = decode(_hide_surrogates(body), settings)
+    messages = decode(surrogates.hide(body, _most_hidden(settings)), settings)
     for message in messages:
         if isinstance(message, Message) and message.data is not UNSET:
-            message.data = Raw(_exchange(bytes(message.data), "private", *_SHOW))
+            message.data = Raw(surrogates.show(bytes(message.data)))
     return messages
 
 
-def _hide_surrogates(text: bytes) -> bytes:
-    """Hide each lone surrogate behind an escaped private-use character, of which there must be none.
-
-    JSON allows the escape ``\\ud800`` alone, and browsers send it; our parser does not.  Raises
-    ``MalformedEnvelope`` if that is not what is wrong with the text, or cannot be undone.
-    """
-    escapes = {match.lastgroup for match in _ESCAPE.finditer(text)}
-    if "lone" not in escapes or "private" in escapes:
-        raise MalformedEnvelope("not JSON")
-    return _exchange(text, "lone", *_HIDE)
-
-
-def _exchange(text: bytes, kind: str, first: bytes, second: bytes) -> bytes:
-    """Change the first two digits of every escape of one kind; all other text stays as it is."""
-
-    def change(escape: re.Match[bytes]) -> bytes:
-        digits = escape[kind]
-        if digits is None:
-            return escape[0]
-        return b"\\u" + digits[:1].translate(first) + digits[1:2].translate(second) + digits[2:]
-
-    return _ESCAPE.sub(change, text)
+def _most_hidden(settings: Settings) -> int:
+    """Return how many lone surrogates may be hidden: as many as one message has room for."""
+    return settings.max_message // surrogates.SIZE
 
 
 def _is_id(identity: MessageID) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from contextlib import suppress
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -145,6 +146,33 @@ def test_a_percent_sign_that_hides_nothing_is_one(text: bytes) -> None:
     assert parse(b"message=" + text, Settings()) == [(b"message", text.replace(b"%41", b"A"))]
 
 
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from([b"%", b"=", b"4", b"g", b"\n", b"\r", b" ", b"\t", b"_", b"%41", b"%0a",
+                                 b"%0D", b"%3d", b"\0", b"\xff", b".", b"%00", b"%fF"]), max_size=12))
+def test_percent_signs_are_read_as_by_urllib(parts: list[bytes]) -> None:
+    """L-4: also beside what quoted-printable has a meaning for."""
+    text = b"".join(parts)
+    assert parse(b"message=" + text, DEFAULTS) == [(b"message", unquote_to_bytes(text))]
+
+
+def test_percent_signs_that_hide_nothing_are_few() -> None:
+    """G-32, L-4: each costs as much as a hundred other letters."""
+    assert parse(b"message=" + b"%" * 1_000, DEFAULTS) == [(b"message", b"%" * 1_000)]
+    with pytest.raises(MalformedEnvelope):
+        parse(b"message=" + b"%" * 1_001, DEFAULTS)
+
+
+def test_a_megabyte_of_percent_signs_takes_no_more_memory_than_another() -> None:
+    """G-1: the pieces between them would be objects each."""
+    text = b"message=" + b"%7B%7D%2C" * 100_000
+    tracemalloc.start()
+    try:
+        parse(text, DEFAULTS)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_fields_are_split_before_they_are_decoded() -> None:
     """L-4."""
     assert parse(b"mess%61ge=c%3Dd%26jsonp=x&jsonp=f=g&message", Settings()) == [
@@ -183,6 +211,7 @@ def test_a_batch_of_fields_of_101_is_refused(counts: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("make", [
     pytest.param(lambda size: b"&" * size, id="separators"),
     pytest.param(lambda size: b"message=" + b"%" * size, id="percent signs"),
+    pytest.param(lambda size: b"message=" + b"%41" * size, id="hidden letters"),
     pytest.param(lambda size: b"message=" + b"+" * size, id="blanks"),
     pytest.param(lambda size: b"message=[]&" * size + b"message=[]", id="empty batches"),
 ])

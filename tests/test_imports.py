@@ -16,7 +16,7 @@ LEVELS: list[set[str]] = [
     {"rules"},
     {"keys"},
     {"credentials", "signatures", "tables"},
-    {"settings"},
+    {"settings", "surrogates"},
     {"messages", "metrics", "registry", "deadlines", "versions", "results", "clocks", "nonces"},
     {"eventloop", "garbage", "queues"},
     {"session"},

@@ -330,6 +330,18 @@ def test_any_mixture_of_escapes_is_relayed_byte_for_byte(parts: list[str]) -> No
     assert relayed(data) == data
 
 
+@pytest.mark.parametrize(("count", "good"), [(10, True), (11, False)])
+def test_there_are_no_more_lone_surrogates_than_one_message_has_room_for(count: int, good: bool) -> None:
+    """G-2, G-32: a megabyte of them would keep everybody waiting for half a second."""
+    limits = Settings(max_message=6 * 11 - 1)
+    body = f'[{{"channel":"/a"}},{quoted(LONE * count)}]'.encode()
+    if good:
+        assert len(decode(body, limits)) == 2
+    else:
+        with pytest.raises(MalformedEnvelope):
+            decode(body, limits)
+
+
 def test_lone_surrogates_beside_escaped_private_characters_are_refused() -> None:
     """M-8: one of its two answers, where the other would mix up the two."""
     with pytest.raises(MalformedEnvelope):
@@ -706,6 +718,8 @@ def fail_or_not(body: bytes) -> None:
     pytest.param(lambda size: b'[{"channel":"/a","id":%b}]' % (b"9" * size), id="digits of an id"),
     pytest.param(lambda size: publish(quoted(LONE * size)).encode(), id="lone surrogates"),
     pytest.param(lambda size: publish('"' + LONE * size).encode(), id="lone surrogates, no JSON"),
+    pytest.param(lambda size: publish(quoted(LONE + r"\"\ud83d\ude00\u0041" * size)).encode(), id="escapes"),
+    pytest.param(lambda size: publish(quoted(LONE + r"a\ud8" * size)).encode(), id="halves of surrogates"),
     pytest.param(lambda size: b"[5" + b",{}" * size + b"]", id="bad elements"),
     pytest.param(lambda size: b" " * size, id="blanks"),
 ])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
+import re
 from collections.abc import Sequence
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
 from bayeux.errors import EnvelopeError, MalformedEnvelope, TooManyMessages
 from bayeux.messages import Message, Rejected, decode
@@ -15,6 +16,9 @@ _OTHER_FIELDS = 20
 _NAMES = (b"message", b"jsonp")
 _LONGEST_REMEMBERED = 100
 """Characters of a Content-Type that is read once only, as clients send few different ones."""
+_LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_MOST_LONE = 1_000
+"""Percent signs that hide nothing, in one field: clients that encode at all have none, and each is costly."""
 _LONGEST_NAME = 3 * len("message")
 """A field with a longer name is none of ours, however it is encoded."""
 
@@ -58,7 +62,8 @@ def decode_fields(fields: Sequence[tuple[bytes, bytes]],
 def parse(text: bytes, settings: Settings) -> list[tuple[bytes, bytes]]:
     """Split form fields and undo percent-encoding, ``+`` being a blank (L-4).
 
-    Fields that are none of ours are left out.  Raises ``TooManyMessages`` for an absurd number.
+    Fields that are none of ours are left out.  Raises ``TooManyMessages`` for an absurd number, and
+    ``MalformedEnvelope``.
     """
     fields = text.split(b"&", settings.max_batch + _OTHER_FIELDS)
     if len(fields) > settings.max_batch + _OTHER_FIELDS:
@@ -72,7 +77,15 @@ def parse(text: bytes, settings: Settings) -> list[tuple[bytes, bytes]]:
 
 
 def _unquote(text: bytes) -> bytes:
-    return unquote_to_bytes(text.replace(b"+", b" "))
+    """Undo percent-encoding; raises ``MalformedEnvelope`` where far too many signs hide nothing.
+
+    What it becomes is quoted-printable, which is the same by another sign and is read in C: urllib takes
+    more than a second for a megabyte, and a hundred times its memory.
+    """
+    text, lone = _LONE_PERCENT.subn(b"%25", text.replace(b"+", b" "), _MOST_LONE + 1)
+    if lone > _MOST_LONE:
+        raise MalformedEnvelope("too many bare percent signs")
+    return binascii.a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
 
 
 def _media_type(content_type: str) -> tuple[str, str]:
