@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
-from bayeux import Policy, Settings
 from bayeux.client import (
     BadStatus,
     BayeuxClient,
     Change,
-    ClientSettings,
     Closed,
     ConnectTimeout,
     HandshakeRefused,
@@ -35,69 +31,12 @@ from bayeux.client import (
 )
 from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
-from bayeux.server import BayeuxServer
-from bayeux.session import Release
 from bayeux.signatures import sign
 from tests.certificate import write_certificate
+from tests.live import POLLING, QUICK, SECRET, WEBSOCKET, Guarded, Live, condition
 from tests.peers import Peer, ensure, within
 
-SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
-QUICK = ClientSettings(first_backoff=0.05, max_backoff=0.1)
-WEBSOCKET, POLLING = "websocket", "long-polling"
 both = pytest.mark.parametrize("chosen", [(WEBSOCKET,), (POLLING,)], ids="+".join)
-
-
-class World:
-    """A server, and clients of it that are gone after the test."""
-
-    def __init__(self) -> None:
-        self.clients: list[BayeuxClient] = []
-        self.server: BayeuxServer | None = None
-        self.errors: list[Exception] = []
-        self.changes: list[Change] = []
-
-    def serve(self, policy: Policy | None = None, **settings: Any) -> None:
-        settings.setdefault("listen", ("tcp:0:interface=127.0.0.1",))
-        self.server = BayeuxServer(Settings(**settings), policy)
-        self.server.startService()
-        self.hub = self.server.hub
-        self.port = self.server._ports[0].getHost().port
-        self.url = f"http://127.0.0.1:{self.port}/bayeux"
-
-    def expire(self, client_id: str) -> None:
-        """Forget a session, as if its client had not been heard of for long."""
-        self.hub.sessions.remove(self.hub.sessions.get(client_id), "overflow", Release.OVERFLOW)
-
-    def client(self, url: str = "", chosen: tuple[str, ...] = (WEBSOCKET, POLLING),
-               **options: Any) -> BayeuxClient:
-        options.setdefault("settings", QUICK)
-        client = BayeuxClient(url or self.url, transports=chosen, **options)
-        client.on_error(self.errors.append)
-        client.on_state(self.changes.append)
-        self.clients.append(client)
-        return client
-
-    async def connected(self, *arguments: Any, **options: Any) -> BayeuxClient:
-        return await within(self.client(*arguments, **options).connect())
-
-
-@pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    for client in world.clients:
-        await within(client.disconnect())
-    if world.server is not None:
-        await within(world.server.stopService())
-
-
-async def condition(check: Any) -> None:
-    """Wait until something is so."""
-    for _ in range(1000):
-        if check():
-            return
-        await deferLater(reactor, 0.01, lambda: None)
-    raise AssertionError("waited in vain")
 
 
 # -- making one ---------------------------------------------------------------------------------
@@ -128,98 +67,86 @@ def test_it_shows_no_secrets() -> None:
 
 @both
 @ensure
-async def test_it_connects_and_tells_of_its_state(world: World, chosen: tuple[str, ...]) -> None:
-    world.serve()
-    client = world.client(chosen=chosen)
+async def test_it_connects_and_tells_of_its_state(live: Live, chosen: tuple[str, ...]) -> None:
+    live.serve()
+    client = live.client(chosen=chosen)
     first, second = client.connect(), client.connect(timeout=10)
     assert await within(first) is await within(second) is await within(client.connect()) is client
-    assert [(change.state, change.previous) for change in world.changes] == [
+    assert [(change.state, change.previous) for change in live.changes] == [
         (State.HANDSHAKING, State.UNCONNECTED), (State.CONNECTING, State.HANDSHAKING),
         (State.CONNECTED, State.CONNECTING)]
     assert client.transport == chosen[0]
-    assert world.hub.sessions.get(client.client_id) is not None
+    assert live.hub.sessions.get(client.client_id) is not None
     await within(client.disconnect())
     assert client.client_id is None
-    assert world.changes[-1] == Change(State.DISCONNECTED, State.DISCONNECTING)
-    assert len(world.hub.sessions) == 0
+    assert live.changes[-1] == Change(State.DISCONNECTED, State.DISCONNECTING)
+    assert len(live.hub.sessions) == 0
 
 
 @ensure
-async def test_a_listener_can_be_taken_away_and_a_bad_one_harms_nobody(world: World) -> None:
-    world.serve()
-    client = world.client()
+async def test_a_listener_can_be_taken_away_and_a_bad_one_harms_nobody(live: Live) -> None:
+    live.serve()
+    client = live.client()
     seen: list[Change] = []
     client.on_state(seen.append)()
     client.on_state(lambda change: 1 / 0)
     await within(client.connect())
     assert seen == []
-    assert {type(error) for error in world.errors} == {ZeroDivisionError}
+    assert {type(error) for error in live.errors} == {ZeroDivisionError}
 
 
 @ensure
-async def test_within_async_with_it_is_connected(world: World) -> None:
-    world.serve()
-    async with world.client() as client:
+async def test_within_async_with_it_is_connected(live: Live) -> None:
+    live.serve()
+    async with live.client() as client:
         assert client.state is State.CONNECTED
     assert client.state is State.DISCONNECTED
 
 
-class Guarded(Policy):
-    """Lets in who has the token of the day."""
-
-    token = "monday"
-
-    def can_handshake(self, message: Any, link: Any) -> bool:
-        return message.extensions().get("token") == self.token
-
-    def can_subscribe(self, session: Any, pattern: str, message: Any, link: Any) -> bool:
-        return not pattern.startswith("/secret")
-
-
 @ensure
-async def test_a_refused_handshake_is_told_with_the_servers_words(world: World) -> None:
+async def test_a_refused_handshake_is_told_with_the_servers_words(live: Live) -> None:
     """H-12."""
-    world.serve(Guarded())
-    client = world.client()
+    live.serve(Guarded())
+    client = live.client()
     with pytest.raises(HandshakeRefused, match="403::Handshake denied") as caught:
         await within(client.connect())
     assert caught.value.reply["channel"] == "/meta/handshake"
     assert client.state is State.DISCONNECTED
     with pytest.raises(HandshakeRefused):
         await client.connect()
-    assert isinstance(world.changes[-1].reason, HandshakeRefused)
+    assert isinstance(live.changes[-1].reason, HandshakeRefused)
     assert client.metrics.failures == {"HandshakeRefused": 1}
 
 
 @ensure
-async def test_the_token_is_asked_for_again_for_a_new_session(world: World) -> None:
+async def test_the_token_is_asked_for_again_for_a_new_session(live: Live) -> None:
     """Y-18."""
-    world.serve(guard := Guarded())
+    live.serve(guard := Guarded())
 
     async def fetch() -> dict[str, str]:
         await deferLater(reactor, 0, lambda: None)
         return {"token": guard.token}
 
-    client = await world.connected(ext=fetch)
+    client = await live.connected(ext=fetch)
     guard.token = "tuesday"
     first = client.client_id
-    world.expire(first)
+    live.expire(first)
     await condition(lambda: client.client_id not in (None, first) and client.state is State.CONNECTED)
 
 
 @pytest.mark.parametrize("ext", [lambda: 1 / 0, lambda: "text", lambda: {"a": object()}])
 @ensure
-async def test_a_token_that_cannot_be_had_is_reported_and_asked_for_again(world: World, ext: Any) -> None:
-    world.serve()
+async def test_a_token_that_cannot_be_had_is_reported_and_asked_for_again(live: Live, ext: Any) -> None:
+    live.serve()
     answers = [ext, lambda: None]
-    client = world.client(ext=lambda: answers.pop(0)())
+    client = live.client(ext=lambda: answers.pop(0)())
     await within(client.connect())
-    assert len(world.errors) == 1
+    assert len(live.errors) == 1
 
 
 @ensure
-async def test_so_is_one_that_fails_later(world: World) -> None:
-    world.serve()
+async def test_so_is_one_that_fails_later(live: Live) -> None:
+    live.serve()
     calls: list[int] = []
 
     async def fetch() -> Any:
@@ -229,13 +156,13 @@ async def test_so_is_one_that_fails_later(world: World) -> None:
             raise OSError("no token server")
         return {"token": "t"} if len(calls) == 3 else 5
 
-    await world.connected(ext=fetch)
-    assert [type(error) for error in world.errors] == [OSError, TypeError]
+    await live.connected(ext=fetch)
+    assert [type(error) for error in live.errors] == [OSError, TypeError]
 
 
 @ensure
-async def test_a_timeout_ends_it_and_says_what_was_in_the_way(world: World) -> None:
-    client = world.client("http://127.0.0.1:1/")
+async def test_a_timeout_ends_it_and_says_what_was_in_the_way(live: Live) -> None:
+    client = live.client("http://127.0.0.1:1/")
     with pytest.raises(ConnectTimeout, match=r"not connected within 1\.0 s: the server cannot be reached"):
         await within(client.connect(timeout=1.0))
     assert client.state is State.DISCONNECTED
@@ -244,16 +171,16 @@ async def test_a_timeout_ends_it_and_says_what_was_in_the_way(world: World) -> N
 
 
 @ensure
-async def test_a_server_that_says_nothing_runs_into_the_timeout_too(world: World) -> None:
+async def test_a_server_that_says_nothing_runs_into_the_timeout_too(live: Live) -> None:
     peer = await Peer().listen()
     with pytest.raises(ConnectTimeout, match="has not answered"):
-        await within(world.client(peer.url).connect(timeout=0.1))
+        await within(live.client(peer.url).connect(timeout=0.1))
     await peer.close()
 
 
 @ensure
-async def test_giving_up_ends_it(world: World) -> None:
-    client = world.client("http://127.0.0.1:1/")
+async def test_giving_up_ends_it(live: Live) -> None:
+    client = live.client("http://127.0.0.1:1/")
     connecting = client.connect()
     connecting.cancel()
     with pytest.raises(CancelledError):
@@ -263,8 +190,8 @@ async def test_giving_up_ends_it(world: World) -> None:
 
 
 @ensure
-async def test_disconnecting_before_it_is_connected_fails_the_connect(world: World) -> None:
-    client = world.client("http://127.0.0.1:1/")
+async def test_disconnecting_before_it_is_connected_fails_the_connect(live: Live) -> None:
+    client = live.client("http://127.0.0.1:1/")
     connecting = client.connect()
     await within(client.disconnect())
     with pytest.raises(Closed):
@@ -273,26 +200,26 @@ async def test_disconnecting_before_it_is_connected_fails_the_connect(world: Wor
 
 
 @ensure
-async def test_a_wrong_address_is_told_at_once(world: World) -> None:
-    world.serve()
+async def test_a_wrong_address_is_told_at_once(live: Live) -> None:
+    live.serve()
     with pytest.raises(BadStatus, match="404"):
-        await within(world.client(f"http://127.0.0.1:{world.port}/elsewhere").connect())
+        await within(live.client(f"http://127.0.0.1:{live.port}/elsewhere").connect())
 
 
 @ensure
-async def test_a_server_with_other_transports_is_told(world: World) -> None:
-    world.serve(connection_types=(POLLING,))
+async def test_a_server_with_other_transports_is_told(live: Live) -> None:
+    live.serve(connection_types=(POLLING,))
     with pytest.raises(BadStatus):
-        await within(world.client(chosen=(WEBSOCKET,)).connect())
+        await within(live.client(chosen=(WEBSOCKET,)).connect())
     assert issubclass(NoCommonTransport, Exception)
 
 
 @pytest.mark.parametrize("answer", [b"<html>Welcome to our hotel</html>", b"[]",
                                     b'[{"channel":"/meta/connect"}]'])
 @ensure
-async def test_a_server_that_speaks_something_else_runs_into_the_timeout(world: World, answer: bytes) -> None:
+async def test_a_server_that_speaks_something_else_runs_into_the_timeout(live: Live, answer: bytes) -> None:
     peer = await Peer().listen()
-    connecting = world.client(peer.url, (POLLING,)).connect(timeout=0.3)
+    connecting = live.client(peer.url, (POLLING,)).connect(timeout=0.3)
     (await within(peer.requests.get()))[0].answer(answer)
     with pytest.raises(ConnectTimeout, match=r"not a JSON array|leaves out"):
         await within(connecting)
@@ -301,35 +228,35 @@ async def test_a_server_that_speaks_something_else_runs_into_the_timeout(world: 
 
 @both
 @ensure
-async def test_tls_is_checked_as_the_application_says(world: World, tmp_path: Path,
+async def test_tls_is_checked_as_the_application_says(live: Live, tmp_path: Path,
                                                       chosen: tuple[str, ...]) -> None:
     certificate, key = write_certificate(tmp_path)
-    world.serve(listen=(f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}",))
+    live.serve(listen=(f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}",))
     root = trustRootFromCertificates([Certificate.loadPEM(certificate.read_bytes())])
-    url = f"https://localhost:{world.port}/bayeux"
+    url = f"https://localhost:{live.port}/bayeux"
     with pytest.raises(ConnectTimeout, match="certificate verify failed"):
-        await within(world.client(url, chosen).connect(timeout=0.5))
-    client = await world.connected(url, chosen, tls=BrowserLikePolicyForHTTPS(trustRoot=root))
+        await within(live.client(url, chosen).connect(timeout=0.5))
+    client = await live.connected(url, chosen, tls=BrowserLikePolicyForHTTPS(trustRoot=root))
     assert (await within(client.publish("/a", 1)))["successful"]
 
 
 @ensure
-async def test_cookies_are_kept_for_both_transports(world: World) -> None:
+async def test_cookies_are_kept_for_both_transports(live: Live) -> None:
     """B-1, B-2."""
-    world.serve()
-    polling = await world.connected(chosen=(POLLING,))
+    live.serve()
+    polling = await live.connected(chosen=(POLLING,))
     assert "BAYEUX_BROWSER" in {cookie.name for cookie in polling.cookies}
-    await world.connected(chosen=(WEBSOCKET,), cookies=polling.cookies)
+    await live.connected(chosen=(WEBSOCKET,), cookies=polling.cookies)
 
 
 # -- events -------------------------------------------------------------------------------------
 
 @both
 @ensure
-async def test_events_reach_every_subscription_that_selects_them(world: World, chosen: tuple[str,
+async def test_events_reach_every_subscription_that_selects_them(live: Live, chosen: tuple[str,
                                                                                              ...]) -> None:
-    world.serve()
-    client = world.client(chosen=chosen)
+    live.serve()
+    client = live.client(chosen=chosen)
     called: list[Any] = []
     early = client.subscribe("/a/*", lambda event: called.append(event.data))
     await within(client.connect())
@@ -337,55 +264,55 @@ async def test_events_reach_every_subscription_that_selects_them(world: World, c
     events = await within(client.subscribe("/a/b").when_ready())
     assert await within(client.subscribe("/a/b").when_ready())
     for number in range(3):
-        world.hub.publish("/a/b", number)
+        live.hub.publish("/a/b", number)
     assert [(await within(anext(events))).data for _ in range(3)] == [0, 1, 2]
     await condition(lambda: called == [0, 1, 2])
     assert client.metrics.events == 3
 
 
 @ensure
-async def test_service_channels_answer_without_a_subscription(world: World) -> None:
+async def test_service_channels_answer_without_a_subscription(live: Live) -> None:
     """V-2."""
-    world.serve()
-    world.hub.service("/service/add", lambda session, data: sum(data))
-    client = await world.connected()
+    live.serve()
+    live.hub.service("/service/add", lambda session, data: sum(data))
+    client = await live.connected()
     answers = await within(client.subscribe("/service/add").when_ready())
     await within(client.publish("/service/add", [1, 2]))
     assert (await within(anext(answers))).data == 3
 
 
 @ensure
-async def test_a_refused_subscription_is_told_to_who_waits_or_else_reported(world: World) -> None:
+async def test_a_refused_subscription_is_told_to_who_waits_or_else_reported(live: Live) -> None:
     """E-15."""
-    world.serve(Guarded())
-    client = await world.connected(ext={"token": "monday"})
+    live.serve(Guarded())
+    client = await live.connected(ext={"token": "monday"})
     with pytest.raises(SubscribeRefused, match="403:/secret/a:Subscription denied"):
         await within(client.subscribe("/secret/a").when_ready())
-    assert world.errors == []
+    assert live.errors == []
     subscription = client.subscribe("/secret/b", print)
-    await condition(lambda: world.errors)
-    assert isinstance(world.errors[0], SubscribeRefused)
+    await condition(lambda: live.errors)
+    assert isinstance(live.errors[0], SubscribeRefused)
     assert not subscription.active
 
 
 @ensure
-async def test_the_server_hears_when_the_last_subscription_is_given_up(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_the_server_hears_when_the_last_subscription_is_given_up(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     first, second = client.subscribe("/a"), client.subscribe("/a")
     await within(second.when_ready())
     await within(first.unsubscribe())
-    world.hub.publish("/a", 1)
+    live.hub.publish("/a", 1)
     assert (await within(anext(second))).data == 1
     await within(second.unsubscribe())
-    world.hub.publish("/a", 2)
+    live.hub.publish("/a", 2)
     await within(client.publish("/b", 1))
     assert client.metrics.events == 1
 
 
 @ensure
-async def test_a_subscription_may_be_given_up_before_there_is_a_server(world: World) -> None:
-    client = world.client("http://127.0.0.1:1/")
+async def test_a_subscription_may_be_given_up_before_there_is_a_server(live: Live) -> None:
+    client = live.client("http://127.0.0.1:1/")
     subscription = client.subscribe("/a")
     waiting = subscription.when_ready()
     await within(subscription.unsubscribe())
@@ -394,9 +321,9 @@ async def test_a_subscription_may_be_given_up_before_there_is_a_server(world: Wo
 
 
 @ensure
-async def test_disconnecting_ends_every_loop_and_unsubscribing(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_disconnecting_ends_every_loop_and_unsubscribing(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     events = await within(client.subscribe("/a").when_ready())
     other = await within(client.subscribe("/b").when_ready())
     leaving = other.unsubscribe()
@@ -405,7 +332,7 @@ async def test_disconnecting_ends_every_loop_and_unsubscribing(world: World) -> 
         return [event.data async for event in events]
 
     taking = Deferred.fromCoroutine(take())
-    world.hub.publish("/a", 1)
+    live.hub.publish("/a", 1)
     await condition(lambda: client.metrics.events)
     await within(client.disconnect())
     assert await within(taking) == [1]
@@ -413,9 +340,9 @@ async def test_disconnecting_ends_every_loop_and_unsubscribing(world: World) -> 
 
 
 @ensure
-async def test_after_the_end_nothing_can_be_asked_for(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_after_the_end_nothing_can_be_asked_for(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     await within(client.disconnect())
     with pytest.raises(Closed):
         await client.publish("/a", 1)
@@ -426,23 +353,23 @@ async def test_after_the_end_nothing_can_be_asked_for(world: World) -> None:
 
 
 @ensure
-async def test_who_does_not_take_events_is_told(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_who_does_not_take_events_is_told(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     events = await within(client.subscribe("/a", buffer=2).when_ready())
     for number in range(4):
-        world.hub.publish("/a", number)
-    await condition(lambda: world.errors)
-    assert isinstance(world.errors[0], Overflow)
+        live.hub.publish("/a", number)
+    await condition(lambda: live.errors)
+    assert isinstance(live.errors[0], Overflow)
     assert [(await anext(events)).data for _ in range(2)] == [0, 1]
     with pytest.raises(Overflow):
         await anext(events)
 
 
 @ensure
-async def test_a_callback_may_publish_and_subscribe(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_a_callback_may_publish_and_subscribe(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     got: Deferred[Any] = Deferred()
 
     async def answer(event: Any) -> None:
@@ -450,17 +377,17 @@ async def test_a_callback_may_publish_and_subscribe(world: World) -> None:
         await client.publish("/done", event.data + 1)
 
     await within(client.subscribe("/a", answer).when_ready())
-    world.hub.publish("/a", 1)
+    live.hub.publish("/a", 1)
     assert await within(got) == 2
 
 
 @ensure
-async def test_an_event_that_nobody_wants_any_more_is_counted(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_an_event_that_nobody_wants_any_more_is_counted(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     first = await within(client.subscribe("/a").when_ready())
     left = first.unsubscribe()
-    world.hub.publish("/a", 1)
+    live.hub.publish("/a", 1)
     await within(left)
     assert client.metrics.unclaimed == client.metrics.events
 
@@ -469,11 +396,11 @@ async def test_an_event_that_nobody_wants_any_more_is_counted(world: World) -> N
 
 @both
 @ensure
-async def test_a_publish_is_answered(world: World, chosen: tuple[str, ...]) -> None:
-    world.serve()
+async def test_a_publish_is_answered(live: Live, chosen: tuple[str, ...]) -> None:
+    live.serve()
     got: list[Any] = []
-    world.hub.subscribe("/a", lambda channel, data: got.append(data))
-    client = await world.connected(chosen=chosen)
+    live.hub.subscribe("/a", lambda channel, data: got.append(data))
+    client = await live.connected(chosen=chosen)
     reply = await within(client.publish("/a", {"x": 1}, ext={"mine": 1}))
     assert reply["successful"] and reply["channel"] == "/a"
     assert got == [{"x": 1}]
@@ -484,9 +411,9 @@ async def test_a_publish_is_answered(world: World, chosen: tuple[str, ...]) -> N
 
 
 @ensure
-async def test_what_is_changed_after_it_was_published_is_sent_as_it_was(world: World) -> None:
-    world.serve()
-    client = await world.connected()
+async def test_what_is_changed_after_it_was_published_is_sent_as_it_was(live: Live) -> None:
+    live.serve()
+    client = await live.connected()
     events = await within(client.subscribe("/a").when_ready())
     data = [1]
     published = client.publish("/a", data)
@@ -510,9 +437,9 @@ def test_what_is_no_json_is_refused() -> None:
 
 
 @ensure
-async def test_what_was_published_before_connecting_is_sent_then(world: World) -> None:
-    world.serve()
-    client = world.client()
+async def test_what_was_published_before_connecting_is_sent_then(live: Live) -> None:
+    live.serve()
+    client = live.client()
     published = client.publish("/a", 1)
     assert client.waiting == 1
     await within(client.connect())
@@ -521,11 +448,11 @@ async def test_what_was_published_before_connecting_is_sent_then(world: World) -
 
 
 @ensure
-async def test_a_message_can_be_taken_back(world: World) -> None:
-    world.serve()
-    client = world.client()
+async def test_a_message_can_be_taken_back(live: Live) -> None:
+    live.serve()
+    client = live.client()
     got: list[Any] = []
-    world.hub.subscribe("/a", lambda channel, data: got.append(data))
+    live.hub.subscribe("/a", lambda channel, data: got.append(data))
     first, second = client.publish("/a", 1), client.publish("/a", 2)
     first.cancel()
     with pytest.raises(CancelledError):
@@ -542,29 +469,29 @@ async def test_a_message_can_be_taken_back(world: World) -> None:
 
 
 @ensure
-async def test_a_batch_is_one_request_in_its_order(world: World) -> None:
-    world.serve()
-    client = await world.connected(chosen=(POLLING,))
+async def test_a_batch_is_one_request_in_its_order(live: Live) -> None:
+    live.serve()
+    client = await live.connected(chosen=(POLLING,))
     events = client.subscribe("/a")
-    before = world.hub.metrics.messages
+    before = live.hub.metrics.messages
     with client.batch():
         published = [client.publish("/a", number) for number in range(3)]
         await deferLater(reactor, 0.05, lambda: None)
-        assert world.hub.metrics.messages - before <= 2  # the subscription, and perhaps a connect
+        assert live.hub.metrics.messages - before <= 2  # the subscription, and perhaps a connect
     await within(gatherResults(published))
     assert [(await within(anext(events))).data for _ in range(3)] == [0, 1, 2]
 
 
 @ensure
-async def test_messages_are_signed_by_a_key(world: World) -> None:
+async def test_messages_are_signed_by_a_key(live: Live) -> None:
     """21.2, Y-11."""
-    world.serve(key=(KeyRule(id="web-a", secret=SECRET, publish=("/news/**",)),),
+    live.serve(key=(KeyRule(id="web-a", secret=SECRET, publish=("/news/**",)),),
                 channel=(ChannelRule(pattern="/news/**", publish="signed"),))
-    listener = await world.connected()
+    listener = await live.connected()
     events = await within(listener.subscribe("/news/*").when_ready())
     with pytest.raises(PublishRefused, match="401"):
         await within(listener.publish("/news/a", 1))
-    speaker = await world.connected(sign=partial(sign, Key(id="web-a", secret=SECRET.encode())))
+    speaker = await live.connected(sign=partial(sign, Key(id="web-a", secret=SECRET.encode())))
     assert (await within(speaker.publish("/news/a", {"x": 1})))["successful"]
     assert (await within(anext(events))).data == {"x": 1}
 
@@ -573,55 +500,55 @@ async def test_messages_are_signed_by_a_key(world: World) -> None:
 
 @both
 @ensure
-async def test_a_session_that_is_lost_is_replaced_with_its_subscriptions(world: World,
+async def test_a_session_that_is_lost_is_replaced_with_its_subscriptions(live: Live,
                                                                          chosen: tuple[str, ...]) -> None:
     """K-4, H-15."""
-    world.serve()
-    client = await world.connected(chosen=chosen)
+    live.serve()
+    client = await live.connected(chosen=chosen)
     events = await within(client.subscribe("/a").when_ready())
     first = client.client_id
-    world.expire(first)
+    live.expire(first)
     assert (await within(client.publish("/b", 1)))["successful"]
     await condition(lambda: client.state is State.CONNECTED and client.client_id != first)
-    world.hub.publish("/a", 2)
+    live.hub.publish("/a", 2)
     assert (await within(anext(events))).data == 2
     assert client.metrics.sessions == 2
 
 
 @ensure
-async def test_errors_without_a_listener_are_logged(world: World, logged_errors: list[Any]) -> None:
-    world.serve(Guarded())
-    client = BayeuxClient(world.url, settings=QUICK, ext={"token": "monday"})
-    world.clients.append(client)
+async def test_errors_without_a_listener_are_logged(live: Live, logged_errors: list[Any]) -> None:
+    live.serve(Guarded())
+    client = BayeuxClient(live.url, settings=QUICK, ext={"token": "monday"})
+    live.clients.append(client)
     await within(client.connect())
     await within(client.subscribe("/a", lambda event: 1 / 0).when_ready())
     client.subscribe("/secret/a", print)
-    world.hub.publish("/a", 1)
+    live.hub.publish("/a", 1)
     await condition(lambda: client.metrics.errors == 2)
     assert [failure.type for failure in logged_errors] == [ZeroDivisionError]
     logged_errors.clear()
 
 
 @ensure
-async def test_a_listener_for_errors_that_fails_is_logged(world: World, logged_errors: list[Any]) -> None:
-    world.serve()
-    client = world.client()
+async def test_a_listener_for_errors_that_fails_is_logged(live: Live, logged_errors: list[Any]) -> None:
+    live.serve()
+    client = live.client()
     client.on_error(lambda error: 1 / 0)
     remove = client.on_error(print)
     remove()
     await within(client.connect())
     await within(client.subscribe("/a", lambda event: [][0]).when_ready())
-    world.hub.publish("/a", 1)
-    await condition(lambda: world.errors)
+    live.hub.publish("/a", 1)
+    await condition(lambda: live.errors)
     assert [failure.type for failure in logged_errors] == [ZeroDivisionError]
     logged_errors.clear()
 
 
 @ensure
-async def test_a_session_that_the_server_ends_for_good_ends_the_client(world: World) -> None:
+async def test_a_session_that_the_server_ends_for_good_ends_the_client(live: Live) -> None:
     """X-6."""
     peer = await Peer().listen()
-    client = world.client(peer.url, (POLLING,))
+    client = live.client(peer.url, (POLLING,))
     connecting = client.connect()
     connection, _, _ = await within(peer.requests.get())
     connection.answer(b'[{"channel":"/meta/handshake","id":"1","successful":true,"clientId":"C"}]')

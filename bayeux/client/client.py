@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -77,7 +77,7 @@ class BayeuxClient:
     """A client of one Bayeux server.
 
     It goes on by itself: when the connection or the session is lost it gets new ones, as the server advises,
-    and subscribes again.  All Deferreds can be awaited.
+    and subscribes again.  When the reactor stops it disconnects.  All Deferreds can be awaited.
 
     ``url``: the server's address; ``reactor``: by default the one that runs; ``transports``: those that may
     be used, the best first; ``ext``: what the handshake carries, for instance a token, or a function that
@@ -132,6 +132,8 @@ class BayeuxClient:
         self._timers: dict[Timer, IDelayedCall] = {}
         self._running = False
         self._is_closed = False
+        self._shutdown: Any = None
+        """What disconnects it when the reactor stops."""
         self._reason: Exception | None = None
         self._subscriptions = Subscriptions()
         self._publishing: dict[Request, Deferred[Message]] = {}
@@ -201,6 +203,9 @@ class BayeuxClient:
         if timeout is not None:
             connecting.addTimeout(timeout, self._clock, self._timed_out)
         if self.state is State.UNCONNECTED:
+            if IReactorCore.providedBy(self._clock):
+                self._shutdown = cast(IReactorCore, self._clock).addSystemEventTrigger(
+                    "before", "shutdown", self._stopping)
             self._machine.start()
             self._run()
         return connecting
@@ -228,6 +233,10 @@ class BayeuxClient:
         self._machine.leave()
         self._run()
         return ending
+
+    def _stopping(self) -> Deferred[None]:
+        self._shutdown = None
+        return self.disconnect()
 
     def __aenter__(self) -> Deferred[BayeuxClient]:
         """Connect."""
@@ -438,6 +447,8 @@ class BayeuxClient:
 
     def _closed(self) -> None:
         self._is_closed = True
+        if self._shutdown is not None:
+            cast(IReactorCore, self._clock).removeSystemEventTrigger(self._shutdown)
         connecting, self._connecting = self._connecting, []
         for each in connecting:
             each.errback(self._reason or closed(None))
