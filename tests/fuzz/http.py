@@ -57,7 +57,7 @@ class Answers:
             return rest
         assert b"transfer-encoding" not in headers
         size = int(headers[b"content-length"])
-        if not rest or rest.startswith((b"HTTP/1.1 ", _CONTINUE)):
+        if not rest or rest.startswith(b"HTTP/1."):
             return rest  # it was a HEAD, or there is nothing
         assert len(rest) >= size, f"half a body: {output[:200]!r}"
         _check_body(status, headers, rest[:size])
