@@ -261,16 +261,6 @@ class TestHeaders:
         assert world.site.questions == [{"action": "handshake", "address": ""}]
         assert world.site.headers == [{}]
 
-    def test_nothing_that_a_browser_sends_by_itself_counts_over_jsonp(self) -> None:
-        """J-11: any page can make its visitors send it; what is in the message counts."""
-        world = World()
-        link = link_of("callback-polling", cookie="session=ann", authorization="Basic x")
-        client = Client(world, link, True)
-        client.subscribe("/a")
-        client.ask(client.message("/a", data=1, ext={"auth": 1}))
-        assert world.site.headers == [{"X-Forwarded-For": "192.0.2.7"}] * 3
-        assert world.site.questions[2]["ext"] == {"auth": 1}
-
 
 class TestAnswers:
     """What becomes of them."""

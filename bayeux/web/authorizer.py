@@ -170,16 +170,11 @@ def _unanswered(failure: Failure) -> bool:
 
 
 def _headers(link: Link) -> dict[str, str]:
-    """Return what the site knows its user by.
-
-    A script of any site makes a browser send what it has by itself, so by JSONP only what is in the
-    message counts (J-11).
-    """
+    """Return what the site knows its user by; what any page makes a browser send is not in the link (J-11)."""
     headers = {"X-Forwarded-For": link.address} if link.address else {}
-    if link.connection_type != "callback-polling":
-        for name in ("Cookie", "Authorization"):
-            if value := link.header(name.lower()):
-                headers[name] = value
+    for name in ("Cookie", "Authorization"):
+        if value := link.header(name.lower()):
+            headers[name] = value
     return headers
 
 
