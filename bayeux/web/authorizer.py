@@ -170,7 +170,7 @@ def _unanswered(failure: Failure) -> bool:
 
 
 def _headers(link: Link) -> dict[str, str]:
-    """Return what the site knows its user by; what any page makes a browser send is not in the link (J-11)."""
+    """Return what the site knows its user by; what any page makes a browser send the link does not show."""
     headers = {"X-Forwarded-For": link.address} if link.address else {}
     for name in ("Cookie", "Authorization"):
         if value := link.header(name.lower()):
