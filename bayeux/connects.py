@@ -11,7 +11,8 @@ from bayeux.errors import Denied
 from bayeux.exchange import Exchange, Finish
 from bayeux.extensions import Call
 from bayeux.messages import Advice, Message, Reply
-from bayeux.session import Release, Session, State, Stream
+from bayeux.metrics import Metrics
+from bayeux.session import Link, Release, Session, State, Stream
 from bayeux.sessions import Sessions
 from bayeux.settings import Settings
 
@@ -22,14 +23,20 @@ _HEARTBEATS = ("eventsource",)
 class Connects:
     """Answers the connects of one hub; ``finish`` is called for each that was held, before it is answered."""
 
-    def __init__(self, sessions: Sessions, settings: Settings, finish: Finish) -> None:
+    def __init__(self, sessions: Sessions, settings: Settings, metrics: Metrics, finish: Finish) -> None:
         self._sessions = sessions
         self._settings = settings
+        self._metrics = metrics
+        self._brief = 1.0 / settings.connects_per_second if settings.connects_per_second else 0.0
+        """To be held for less than this is as good as being answered at once (G-25)."""
         self._finish = finish  # one object for all, and not a bound method for each that is held
 
     def answer(self, call: Call, exchange: Exchange, session: Session) -> Reply:
         """Answer a valid connect, now or, with ``exchange.parked``, later."""
         message, link = call.message, exchange.link
+        is_urgent = session.state is State.HELD or not exchange.alone  # it cannot be let wait
+        if is_urgent:
+            self._sessions.check_haste(session)
         first = session.state is State.HANDSHAKEN
         heartbeat = message.connection_type in _HEARTBEATS
         if session.stream is not None and not heartbeat and not isinstance(link, Stream) and not (
@@ -45,13 +52,14 @@ class Connects:
         )
         if heartbeat and not self._sessions.connect_only(session):
             self._beat(session, reply)
-        elif first or not exchange.alone or wait <= 0 or not call.hold or self._is_ready(session):
-            pass  # K-6, K-10, K-8, K-9
-        elif not isinstance(link, Stream) and self._sessions.crowded(session):
-            self._turn_away(session, reply)
-        elif self._sessions.full(session):
-            self._put_off(session, reply)
-        else:
+            wait = 0.0
+        elif first or not exchange.alone or not call.hold or self._is_ready(session):
+            wait = 0.0  # K-6, K-10, K-9
+        elif wait > 0 and not self._has_room(session, link, reply):
+            wait = 0.0
+        if wait < self._brief and not first and not is_urgent and not self._has_news(session):
+            wait = max(wait, self._sessions.pause(session))
+        if wait > 0:
             exchange.park(call, self._finish)
             self._sessions.hold(session, link, exchange, wait)
         if superseded is not None:
@@ -65,9 +73,32 @@ class Connects:
             asked = message.advised("timeout")
             wait = wait if asked is None else min(wait, asked)
             asked = message.advised("interval")
-            interval = interval if asked is None else min(asked, self._settings.max_client_interval)
+            if asked is not None:
+                interval = self._capped(asked)
         session.grace = interval + self._settings.max_interval
         return wait
+
+    def _has_room(self, session: Session, link: Link, reply: Reply) -> bool:
+        """Say whether one more connect may be held; if not, the reply is made that it is answered with."""
+        if not isinstance(link, Stream) and self._sessions.crowded(session):
+            self._turn_away(session, reply)
+            return False
+        limit = self._sessions.full(session)
+        if limit:
+            self._metrics.limited[limit] += 1
+            self._put_off(session, reply)
+        return not limit
+
+    def _has_news(self, session: Session) -> bool:
+        """Say whether a connect that is answered now takes something along that has not been sent before."""
+        return session.queue.fresh and (session.stream is None or self._sessions.connect_only(session))
+
+    def _capped(self, interval: float) -> float:
+        """Return what a client says that it will wait, as far as that is believed (G-24)."""
+        most = self._settings.max_client_interval
+        if interval > most:
+            self._metrics.limited["max_client_interval"] += 1
+        return min(interval, most)
 
     def _is_ready(self, session: Session) -> bool:
         """Say whether there is something that a connect has to be answered with at once (K-9)."""
@@ -86,6 +117,7 @@ class Connects:
 
     def _turn_away(self, session: Session, reply: Reply) -> None:
         """Answer a connect of a browser that has as many held as it may (B-4)."""
+        self._metrics.limited["max_sessions_per_browser"] += 1
         if self._settings.multi_session_interval > 0:
             self._put_off(session, reply)
         else:

@@ -18,7 +18,9 @@
 ``EnvelopeError``          nothing in the envelope can be answered; the transport refuses it whole
     ``MalformedEnvelope``      not JSON, not UTF-8, wrong shape, too deep
     ``TooManyMessages``        batch over the limit
+    ``Flood``                  messages keep coming beyond their rate
 
+Their ``limit`` is the setting that was exceeded, "" if none was: for the counters, and told to nobody.
 Any handler may raise a ``BayeuxError``; the hub turns it into the reply of the message that caused it.
 """
 
@@ -39,13 +41,14 @@ class BayeuxError(Exception):
     our own that the grammar does not allow: that is a fault in the program, not in a message.
     """
 
-    def __init__(self, code: int, text: str, *arguments: str) -> None:
+    def __init__(self, code: int, text: str, *arguments: str, limit: str = "") -> None:
         if not 100 <= code <= 999:
             raise ValueError(f"an error code has three digits: {code}")
         if not _TEXT.fullmatch(text):
             raise ValueError(f"characters that a Bayeux error text cannot hold: {text!r}")
         self.code = code
         self.text = text
+        self.limit = limit
         self.arguments = arguments if all(map(_ARGUMENT.fullmatch, arguments)) else ()
         super().__init__(f"{code}:{','.join(self.arguments)}:{text}")
 
@@ -95,8 +98,8 @@ class UnknownClient(BayeuxError):
 class Denied(BayeuxError):
     """Something is forbidden: by policy, by a reserved channel, by a count limit (E-14 to E-17)."""
 
-    def __init__(self, text: str, *arguments: str) -> None:
-        super().__init__(403, text, *arguments)
+    def __init__(self, text: str, *arguments: str, limit: str = "") -> None:
+        super().__init__(403, text, *arguments, limit=limit)
 
 
 class UnknownChannel(BayeuxError):
@@ -109,8 +112,8 @@ class UnknownChannel(BayeuxError):
 class InvalidChannel(BayeuxError):
     """A channel name or pattern that the grammar does not allow (E-19)."""
 
-    def __init__(self, channel: str) -> None:
-        super().__init__(405, "Invalid channel", channel)
+    def __init__(self, channel: str, limit: str = "") -> None:
+        super().__init__(405, "Invalid channel", channel, limit=limit)
 
 
 class NonceReused(BayeuxError):
@@ -123,15 +126,15 @@ class NonceReused(BayeuxError):
 class TooLarge(BayeuxError):
     """One message, or its ``ext``, is over its limit (E-24)."""
 
-    def __init__(self) -> None:
-        super().__init__(413, "Message too large")
+    def __init__(self, limit: str = "") -> None:
+        super().__init__(413, "Message too large", limit=limit)
 
 
 class TooMany(BayeuxError):
     """A rate, or the number of things asked for at once, is over its limit (E-25)."""
 
-    def __init__(self) -> None:
-        super().__init__(429, "Too many requests")
+    def __init__(self, limit: str = "") -> None:
+        super().__init__(429, "Too many requests", limit=limit)
 
 
 class InternalError(BayeuxError):
@@ -144,8 +147,8 @@ class InternalError(BayeuxError):
 class TooBusy(BayeuxError):
     """The server is overloaded or shutting down (E-27)."""
 
-    def __init__(self) -> None:
-        super().__init__(503, "Server too busy")
+    def __init__(self, limit: str = "") -> None:
+        super().__init__(503, "Server too busy", limit=limit)
 
 
 class EnvelopeError(Exception):
@@ -154,6 +157,10 @@ class EnvelopeError(Exception):
     Its text is constant, without anything of the input in it (G-23).
     """
 
+    def __init__(self, text: str, limit: str = "") -> None:
+        super().__init__(text)
+        self.limit = limit
+
 
 class MalformedEnvelope(EnvelopeError):
     """Not JSON, not UTF-8, neither array nor object, nested too deep (M-3, M-6 to M-9, G-6)."""
@@ -161,3 +168,13 @@ class MalformedEnvelope(EnvelopeError):
 
 class TooManyMessages(EnvelopeError):
     """A batch is longer than ``max_batch`` (G-5)."""
+
+    def __init__(self, text: str = "too many messages in one request") -> None:
+        super().__init__(text, "max_batch")
+
+
+class Flood(EnvelopeError):
+    """Its sender goes on and on though messages are refused for their rate (G-17)."""
+
+    def __init__(self) -> None:
+        super().__init__("too many messages in too little time", "max_refused")

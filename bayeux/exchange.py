@@ -139,7 +139,7 @@ class Exchange:
     def make_way(self) -> None:
         """Answer a held connect early, because the client cannot see anything else before (K-16)."""
         if self.holds and self.session is not None:
-            self._sessions.release(self.session, Release.MAKE_WAY)
+            self._sessions.make_way(self.session)
 
     def _takes_events(self, session: Session) -> bool:
         """Say whether the response may carry what is queued."""

@@ -7,13 +7,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.channels import META_CONNECT, META_HANDSHAKE, META_SUBSCRIBE, META_UNSUBSCRIBE
-from bayeux.errors import BayeuxError, Expired, InternalError, MissingClientID, TooBusy, UnknownClient
+from bayeux.errors import (
+    BayeuxError,
+    Expired,
+    InternalError,
+    MissingClientID,
+    TooBusy,
+    TooMany,
+    UnknownClient,
+)
 from bayeux.extensions import Call
 from bayeux.messages import Advice, Message, Rejected, Reply
 from bayeux.metrics import Metrics
 from bayeux.session import Release
 from bayeux.sessions import Sessions
 from bayeux.versions import VERSION
+
+_BREATH = 1.0
+"""Seconds for which who connects too often is asked to wait (G-25)."""
 
 
 class Failures:
@@ -37,13 +48,13 @@ class Failures:
         elif message.channel == META_CONNECT:
             if isinstance(told, UnknownClient | MissingClientID):
                 reply.advice = Advice("handshake", 0)  # K-4
+            elif isinstance(told, TooMany):
+                reply.advice = self._sessions.advice("retry", _BREATH)
             elif isinstance(told, TooBusy):
                 reply.advice = Advice("handshake", self._sessions.spread())
             else:
                 reply.advice = self._sessions.advice("retry")
-        elif message.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE) and isinstance(message, Message) and (
-            message.subscription is not None
-        ):
+        elif message.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE) and message.subscription is not None:
             reply.subscription = message.subscription
         return reply
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.access import Access
+from bayeux.admission import Admission
 from bayeux.broker import Broker, Subscriber
 from bayeux.channels import (
     META_CONNECT,
@@ -86,8 +87,9 @@ class Hub:
         for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
+        self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
         self._failures = Failures(self.sessions, self.metrics, self._connection_types)
-        self._connects = Connects(self.sessions, self.settings, self._let_out)
+        self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
         self.leases = self._guard(wall)
@@ -199,12 +201,17 @@ class Hub:
     # -- for transports -------------------------------------------------------------------------
 
     def receive(self, messages: Sequence[Message | Rejected], link: Link) -> Exchange:
-        """Handle one batch, in order (M-12), and return the exchange that will hold its answer."""
+        """Handle one batch, in order (M-12), and return the exchange that will hold its answer.
+
+        Raises ``Flood``, having handled nothing, where messages keep coming beyond their rate (G-17).
+        """
         self.metrics.messages += len(messages)
         for message in messages:
             if message.channel == META_HANDSHAKE and isinstance(message, Message):
                 messages = [message]  # it alone is processed (H-9)
                 break
+        if self._admission is not None:
+            messages = self._admission.admit(messages, link)
         exchange = Exchange(self.sessions, link, alone=len(messages) == 1)
         waiting = iter(messages)
         for message in waiting:
@@ -413,9 +420,9 @@ class Hub:
         fresh = [pattern for pattern in dict.fromkeys(wanted) if pattern not in known]
         room = self.settings.max_subscriptions - len(session.subscriptions)
         if len(fresh) > room:
-            raise Denied("Too many subscriptions", fresh[room])
+            raise Denied("Too many subscriptions", fresh[room], limit="max_subscriptions")
         if not self.sessions.room_for(fresh):
-            raise TooBusy
+            raise TooBusy("max_channels")
         self.sessions.subscribe(session, fresh)
         if self.leases is not None and isinstance(message, Authenticated):
             self.leases.grant(session, message.credential, wanted)
@@ -500,9 +507,10 @@ class Hub:
         if isinstance(patterns, str):
             patterns = (patterns,)
         if len(patterns) > self.settings.max_subscribe:
-            raise TooMany
+            raise TooMany("max_subscribe")
         for pattern in patterns:
-            if not self.settings.is_short(pattern) or not is_pattern(pattern):
+            self._check_length(pattern)
+            if not is_pattern(pattern):
                 raise InvalidChannel(pattern)
             if is_reserved(pattern):
                 raise Denied("Forbidden channel", pattern)
@@ -510,10 +518,18 @@ class Hub:
 
     def _check_name(self, channel: str) -> None:
         """Raise unless a channel can be published to (P-5, C-16)."""
-        if not self.settings.is_short(channel) or not is_name(channel):
+        self._check_length(channel)
+        if not is_name(channel):
             raise InvalidChannel(channel)
         if is_reserved(channel):
             raise Denied("Forbidden channel", channel)
+
+    def _check_length(self, channel: str) -> None:
+        """Raise for a channel or pattern that is longer than it may be (G-9)."""
+        if len(channel) > self.settings.max_channel:
+            raise InvalidChannel(channel, "max_channel")
+        if channel.count("/") > self.settings.max_segments:
+            raise InvalidChannel(channel, "max_segments")
 
     def _enabled(self, connection_type: str) -> bool:
         return connection_type in self._connection_types or connection_type in _DRAFT_TYPES

@@ -87,6 +87,8 @@ class Rejected(Struct):
     error: BayeuxError
     channel: str = NO_CHANNEL
     id: MessageID = UNSET
+    subscription: str | tuple[str, ...] | None = None
+    """What it would have subscribed to, if it is known."""
 
 
 class _Head(Struct):
@@ -217,7 +219,7 @@ def decode(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
             return _repaired(body, settings)
         else:
             if len(messages) > settings.max_batch:
-                raise TooManyMessages("too many messages in one request")
+                raise TooManyMessages
             return [message if _is_id(message.id) else Rejected(MalformedMessage(), message.channel)
                     for message in messages]
     try:
@@ -227,7 +229,7 @@ def decode(body: bytes, settings: Settings) -> Sequence[Message | Rejected]:
     except (msgspec.DecodeError, RecursionError):
         return _repaired(body, settings)
     if len(elements) > settings.max_batch:
-        raise TooManyMessages("too many messages in one request")
+        raise TooManyMessages
     return [_element(element, settings) for element in elements]
 
 
@@ -240,7 +242,7 @@ def _json_text(body: bytes, max_depth: int) -> bytes:
         except UnicodeDecodeError:
             raise MalformedEnvelope("not UTF-8") from None
     if _is_deeper(body, max_depth):
-        raise MalformedEnvelope("nested too deep")
+        raise MalformedEnvelope("nested too deep", "max_depth")
     return body
 
 
@@ -267,7 +269,7 @@ def _element(raw: Raw, settings: Settings) -> Message | Rejected:
     """Decode one element, letting go of fields that may be ignored when their type is wrong."""
     if _size(raw) > settings.max_message:  # not looked into further than needed to answer it
         head = _convert(raw, _Head) or _Head()
-        return Rejected(TooLarge(), head.channel, head.id if _is_id(head.id) else UNSET)
+        return Rejected(TooLarge("max_message"), head.channel, head.id if _is_id(head.id) else UNSET)
     try:
         message = _decode_message(raw)
     except msgspec.ValidationError:
@@ -275,7 +277,7 @@ def _element(raw: Raw, settings: Settings) -> Message | Rejected:
     else:
         found = message if _is_id(message.id) else Rejected(MalformedMessage(), message.channel)
     if isinstance(found, Message) and _size(found.ext) > settings.max_ext:
-        return Rejected(TooLarge(), found.channel, found.id)
+        return Rejected(TooLarge("max_ext"), found.channel, found.id)
     return found
 
 

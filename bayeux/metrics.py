@@ -32,6 +32,8 @@ class Metrics:
     """Unsuccessful replies, by error code."""
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that a transport refused as a whole, by HTTP status."""
+    limited: Counter[str] = field(default_factory=Counter)
+    """What a limit was in the way of, by the setting that it is."""
     signed: int = 0
     """Signed publishes whose signature was good."""
     duplicates: int = 0
@@ -46,6 +48,8 @@ class Metrics:
     """Subscriptions that have ended with what they were allowed by (Y-16, Y-19)."""
     failed_reloads: int = 0
     """Times that keys were to be read again and could not be: the old ones stay (Y-10)."""
+    unannounced: int = 0
+    """Connections of trusted proxies that did not begin with a header of the PROXY protocol, and were cut."""
     stalled: int = 0
     """Connections that were cut because their peer did not take what it was sent (G-16)."""
     unanswered_pings: int = 0

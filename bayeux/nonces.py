@@ -49,7 +49,7 @@ class Nonces:
         now = self._seconds()
         self._forget(now)
         if len(self._used) >= self._limit:
-            raise TooBusy
+            raise TooBusy("max_nonces")
         self._used[nonce] = signature, timestamp, now + self._keep
         self._open[signature] = []
 

@@ -31,6 +31,11 @@ class EventQueue:
         return len(self.events)
 
     @property
+    def fresh(self) -> bool:
+        """Whether anything in it has not been sent yet."""
+        return bool(self.events)
+
+    @property
     def urgent(self) -> bool:
         """Whether anything in it must not wait for company (D-12)."""
         return bool(self.events) and any(event.lazy is None for event in self.events)
@@ -39,6 +44,10 @@ class EventQueue:
         """Say whether there is room for an event."""
         return not self.events or (len(self.events) < settings.max_queue
                                    and self.size + len(event.json) <= settings.max_queue_bytes)
+
+    def limit(self, settings: Settings) -> str:
+        """Return the setting that has no room for what does not fit."""
+        return "max_queue_bytes" if len(self.events) < settings.max_queue else "max_queue"
 
     def put(self, event: Event, settings: Settings) -> Sequence[Event]:
         """Add an event; returns those that are lost by it, which may be the event itself.

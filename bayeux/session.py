@@ -75,7 +75,7 @@ class Link:
 
     connection_type: str
     address: str = ""
-    """The peer's IP address."""
+    """The client's IP address."""
     browser_id: str | None = None
     """Which browser, by its cookie; None where it sent none (B-2)."""
     serial: bool = False
@@ -126,9 +126,10 @@ class Session:
     to another client: whoever knows it is that client (I-4).
     """
 
-    __slots__ = ("_owner", "address", "alarm", "browser_id", "credentials", "cycle", "deadline", "extensions",
-                 "grace", "has_cookie", "id", "lazy_until", "link", "named", "parked", "queue",
-                 "removed_by", "state", "stream", "subscriptions", "until")
+    __slots__ = ("_owner", "address", "alarm", "browser_id", "connects_full_at", "credentials", "cycle",
+                 "deadline", "extensions", "grace", "has_cookie", "id", "lazy_until", "link",
+                 "messages_full_at", "named", "parked", "queue", "removed_by", "state", "stream",
+                 "subscriptions", "until")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
@@ -153,6 +154,8 @@ class Session:
         """The carrier of the held connect."""
         self.cycle = 0
         """How many connects have come: only the newest takes events (K-12)."""
+        self.messages_full_at = self.connects_full_at = 0.0
+        """Its buckets: of messages, and of connects that were answered with nothing new (G-17, G-25)."""
         self.grace = 0.0
         """Seconds from the next connect reply to expiry (Q-3)."""
         self.until: float | None = None

@@ -9,13 +9,15 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from bayeux.addresses import client_of
 from bayeux.credentials import Credential
 from bayeux.deadlines import Deadlines
-from bayeux.errors import BayeuxError, TooBusy
+from bayeux.errors import BayeuxError, TooBusy, TooMany
 from bayeux.extensions import Extensions
 from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
 from bayeux.queues import QueueOverflow
+from bayeux.rates import Rate
 from bayeux.registry import Registry
 from bayeux.session import Link, Parked, Release, Session, State, Stream
 from bayeux.settings import Settings
@@ -59,6 +61,9 @@ class Sessions:
         self.held = 0
         """How many connects are held now (Q-11, G-14)."""
         self.closed = False
+        self._connects: Rate | None = None
+        if settings.connects_per_second:
+            self._connects = Rate(settings.connects_per_second, settings.connects_burst)
         self._limits_addresses = settings.max_held_per_address < settings.max_held
         self._limits_browsers = settings.max_sessions_per_browser >= 0
         self._usual_advice = Advice("retry", round(1000 * settings.interval), round(1000 * settings.timeout))
@@ -90,16 +95,19 @@ class Sessions:
 
     def open(self, link: Link, credentials: tuple[Credential, ...] = ()) -> Session:
         """Create a session, which expires unless it connects (H-17).  Raises ``TooBusy`` (G-13)."""
-        settings = self._settings
-        if (self.closed or len(self._by_id) >= settings.max_sessions
-                or self._by_address.get(link.address, 0) >= settings.max_sessions_per_address):
+        if self.closed:
             raise TooBusy
+        if len(self._by_id) >= self._settings.max_sessions:
+            raise TooBusy("max_sessions")
+        client = self._client(link.address)
+        if self._by_address.get(client, 0) >= self._settings.max_sessions_per_address:
+            raise TooBusy("max_sessions_per_address")
         session = Session(self)
         session.credentials = credentials
         session.browser_id = link.browser_id
         session.has_cookie = link.browser_id is not None
         session.address = link.address
-        _count(self._by_address, link.address, 1)
+        _count(self._by_address, client, 1)
         session.grace = self._settings.interval + self._settings.max_interval
         self._by_id[session.id] = session
         self._metrics.sessions_added += 1
@@ -118,7 +126,7 @@ class Sessions:
         stream = self._part(session)
         del self._by_id[session.id]
         self._deadlines.forget(session)
-        _count(self._by_address, session.address, -1)
+        _count(self._by_address, self._client(session.address), -1)
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
         session.subscriptions = ()
@@ -256,9 +264,11 @@ class Sessions:
         try:
             lost = queue.put(event, self._settings)
         except QueueOverflow:
+            self._metrics.limited[queue.limit(self._settings)] += 1
             self._overflow(session)
             return
         if lost:
+            self._metrics.limited[queue.limit(self._settings)] += 1
             self._metrics.dropped += len(lost)
             self._metrics.queued += event not in lost
         else:
@@ -294,6 +304,9 @@ class Sessions:
         elif session.state is State.HELD:
             self.release(session, Release.EVENTS)
 
+    def _client(self, address: str) -> str:
+        return client_of(address, self._settings.ipv6_prefix)
+
     def _put_off(self, session: Session, delay: float) -> None:
         until = self.clock.seconds() + delay
         if session.lazy_until is None or until < session.lazy_until:
@@ -308,10 +321,15 @@ class Sessions:
         browser = session.browser_id
         return browser is not None and 0 <= limit <= self.held_by_browser.get(browser, 0)
 
-    def full(self, session: Session) -> bool:
-        """Say whether the server holds as many connects as it may, in all or for the address (G-14)."""
-        return (self.held >= self._settings.max_held
-                or self._held_by_address.get(session.address, 0) >= self._settings.max_held_per_address)
+    def full(self, session: Session) -> str:
+        """Return the setting of which no more connects may be held, "" if they may (G-14)."""
+        if self.held >= self._settings.max_held:
+            return "max_held"
+        if self._limits_addresses and (
+            self._held_by_address.get(self._client(session.address), 0) >= self._settings.max_held_per_address
+        ):
+            return "max_held_per_address"
+        return ""
 
     def connecting(self, session: Session) -> Parked | None:
         """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12).
@@ -356,10 +374,46 @@ class Sessions:
         if parked is not None:
             parked.release(why)
 
+    def make_way(self, session: Session) -> None:
+        """Let the held connect of a session be answered with nothing, if that is not too often (K-16)."""
+        pause = self._haste(session)
+        until = self.clock.seconds() + pause
+        if not pause:
+            self.pause(session)
+            self.release(session, Release.MAKE_WAY)
+        elif session.until is None or until < session.until:
+            self.pause(session)
+            session.until = until
+            self._arm(session)
+
     def answered(self, session: Session) -> None:
         """Start the time in which the next connect must come (Q-2, Q-3)."""
         if session.alive and session.state is not State.HELD:
             self._expire_in(session, session.grace)
+
+    def pause(self, session: Session) -> float:
+        """Count a connect that is to be answered with nothing new; returns how long that has to wait (G-25).
+
+        Seconds, and 0 for nearly everybody.
+        """
+        pause = self._haste(session)
+        if self._connects is not None:
+            session.connects_full_at = self._connects.take(session.connects_full_at, self.clock.seconds())
+        if pause:
+            self._metrics.limited["connects_per_second"] += 1
+        return pause
+
+    def check_haste(self, session: Session) -> None:
+        """Count a connect that cannot wait.  Raises ``TooMany`` if it would have to (G-25)."""
+        if self._haste(session):
+            self.touch(session)
+            raise TooMany("connects_per_second")
+        self.pause(session)
+
+    def _haste(self, session: Session) -> float:
+        if self._connects is None:
+            return 0.0
+        return self._connects.wait(session.connects_full_at, self.clock.seconds())
 
     def _count(self, session: Session, step: int) -> None:
         """Count a held connect in or out; a browser has few connections, but streams are not of these."""
@@ -413,6 +467,8 @@ class Sessions:
     def failed(self, error: BayeuxError) -> BayeuxError:
         """Count an error that a client is about to be told, and return it."""
         self._metrics.failures[error.code] += 1
+        if error.limit:
+            self._metrics.limited[error.limit] += 1
         return error
 
     def connect_only(self, session: Session) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from bayeux.addresses import BadNetwork, read_network
 from bayeux.channels import is_pattern
 from bayeux.keys import BadKey, Key, check_rules, exposed, is_exposed, read_keys
 from bayeux.rules import ChannelRule, KeyRule
@@ -25,6 +26,7 @@ from bayeux.tables import BadRule, Opener, check_channels, check_openers, find_t
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
 Limit = Annotated[int, Meta(ge=1)]
+PerSecond = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 ConnectionType = Literal["websocket", "eventsource", "long-polling", "callback-polling"]
 TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-polling", "callback-polling")
@@ -208,6 +210,36 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connects held in this server at once (G-14)."""
     max_held_per_address: Limit = 100_000
     """Connects held for one IP address at once; lower it as above (G-14)."""
+    connects_per_second: PerSecond = 10.0
+    """Connects of one session that are answered with nothing new; more than that are answered late.  A
+    client meets it only if it does not wait as it is told, or does not acknowledge; 0: any number (G-25)."""
+    connects_burst: Limit = 20
+    """So many of them at once."""
+    messages_per_second: PerSecond = 0.0
+    """Messages of one session, connects not counted; 0: any number.  Set it to some times what your
+    application sends (G-17)."""
+    messages_burst: Limit = 100
+    """So many of them at once."""
+    messages_per_second_per_address: PerSecond = 0.0
+    """Messages from one IP address, connects not counted; 0: any number.  Behind a proxy, name that in
+    ``trusted_proxies`` first, or it is one address to all (G-17)."""
+    messages_burst_per_address: Limit = 1_000
+    """So many of them at once."""
+    handshakes_per_second_per_address: PerSecond = 0.0
+    """Handshakes from one IP address; 0: any number.  As above; and a company or a mobile network may have
+    one address for all, who all come at once after a restart (G-18)."""
+    handshakes_burst_per_address: Limit = 100
+    """So many of them at once."""
+    max_refused: Limit = 1_000
+    """Messages that may be refused for their rate in a minute, of one session or address; after that
+    whole requests are, by HTTP 429, and WebSockets are closed with 1008 (G-17)."""
+    max_connections: Limit = 100_000
+    """Connections to ``twistd bayeux`` at once; one more is cut (G-19)."""
+    max_connections_per_address: Limit = 100_000
+    """Those of one IP address; lower it where clients connect without a proxy, but not below the dozen that
+    browsers need.  Trusted proxies have any number (G-19)."""
+    ipv6_prefix: Annotated[int, Meta(ge=16, le=128)] = 64
+    """Bits of an IPv6 address by which clients are counted: whoever has one has a whole network of them."""
     max_queue: Limit = 1_000
     """Events queued for one session (Q-7)."""
     max_queue_bytes: Limit = 1_048_576
@@ -241,6 +273,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """File to which ``twistd bayeux`` writes a line for each request; empty: none."""
     mounts: tuple[str, ...] = ("/bayeux",)
     """Paths under which ``twistd bayeux`` answers."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies, ``10.0.0.0/8``, and ``unix`` for those by UNIX sockets.  Where a
+    request comes from one, its ``X-Forwarded-For``, ``-Proto`` and ``-Host`` are believed (O-8)."""
+    proxy_protocol: bool = False
+    """Whether connections of trusted proxies begin with a header of the PROXY protocol, version 1 or 2."""
     allowed_origins: tuple[str, ...] = ()
     """Origins besides the server's own, ``https://www.example.org``; ``*`` makes it public (O-1), but cookies
     and passwords are shown to policies, and to the site, only from pages that are named."""
@@ -306,6 +343,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield "mounts", f"{mount!r} must look like /bayeux"
         if not self.mounts:
             yield "mounts", "at least one is needed"
+        for proxy in self.trusted_proxies:
+            try:
+                read_network(proxy)
+            except BadNetwork as error:
+                yield ("trusted_proxies", f"must be addresses, networks such as 10.0.0.0/8, or unix: {error}")
+        if self.proxy_protocol and not self.trusted_proxies:
+            yield "proxy_protocol", "is for the proxies that trusted_proxies names, and it names none"
+        for endpoint in self.listen:
+            if endpoint.startswith("haproxy:"):
+                yield "listen", f"{endpoint!r}: instead of haproxy: set proxy_protocol and trusted_proxies"
+            if self.proxy_protocol and endpoint.startswith(("ssl:", "tls:")):
+                yield "listen", (f"{endpoint!r}: with proxy_protocol a proxy would have to speak before TLS "
+                                 "begins; let it end TLS, and listen by tcp:")
         for origin in (*self.allowed_origins, *([self.public_url] if self.public_url else [])):
             if origin not in ("*", "null") and not _is_origin(origin):
                 yield ("allowed_origins / public_url",

@@ -114,8 +114,9 @@ def test_requests_behind_a_slow_application_wait(slow):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_very_many_pipelined_connects_are_no_recursion(server, together):
+def test_very_many_pipelined_connects_are_no_recursion(together):
     """K-16, G-34: each makes way for the next, at once."""
+    server = Server(connects_per_second=0)
     client = server.client()
     connection = server.connection()
     requests = [post(connect(client)) for _ in range(1_500)]
@@ -124,8 +125,9 @@ def test_very_many_pipelined_connects_are_no_recursion(server, together):
     assert connection.statuses == [200] * 1_500
 
 
-def test_two_connections_that_take_the_connect_from_one_another_are_no_recursion(server):
+def test_two_connections_that_take_the_connect_from_one_another_are_no_recursion():
     """K-12, K-16, G-34."""
+    server = Server(connects_per_second=0)
     client = server.client()
     connections = [server.connection(), server.connection()]
     for connection in connections:

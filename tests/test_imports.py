@@ -11,7 +11,7 @@ import pytest
 import bayeux
 
 LEVELS: list[set[str]] = [
-    {"_version", "errors"},
+    {"_version", "addresses", "errors", "rates"},
     {"channels"},
     {"rules"},
     {"keys"},
@@ -25,7 +25,7 @@ LEVELS: list[set[str]] = [
     {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.signing",
      "extensions.timestamp", "extensions.timesync", "extensions.tokens", "sessions"},
     {"extensions.builtin"},
-    {"exchange", "broker", "leases"},
+    {"admission", "exchange", "broker", "leases"},
     {"connects", "failures"},
     {"hub"},
     {"client.errors", "client.settings", "client.advice", "client.backoff", "client.states",
@@ -38,7 +38,8 @@ LEVELS: list[set[str]] = [
     {"client.talk", "client.dialogue"},
     {"client.machine"},
     {"transports"},
-    {"transports.origins", "transports.cookies", "transports.forms"},
+    {"transports.connections", "transports.cookies", "transports.forms", "transports.origins",
+     "transports.proxies"},
     {"transports.wire"},
     {"transports.polling", "transports.streams"},
     {"transports.websocket", "transports.eventsource"},
@@ -50,7 +51,7 @@ LEVELS: list[set[str]] = [
     {"client"},
     {"web.parser", "web.response", "web.asker"},
     {"web.channel", "web.resource", "web.authorizer"},
-    {"web.door"},
+    {"web.door", "web.proxied"},
     {"web.site"},
     {"service"},
     {"server"},

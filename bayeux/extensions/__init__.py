@@ -163,6 +163,7 @@ class Extensions:
         line = self.lines.get(session)
         if line is not None:
             if not line.fits(event, self._settings):
+                self._metrics.limited[line.limit(self._settings)] += 1
                 self._metrics.dropped += len(line) + 1  # and the one that is thought about
                 return False
             line.put(event, self._settings)

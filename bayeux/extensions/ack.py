@@ -38,6 +38,11 @@ class AckQueue(EventQueue):
         raise QueueOverflow
 
     @property
+    def fresh(self) -> bool:
+        """Whether anything in it has not been sent yet."""
+        return len(self.events) > self._sent
+
+    @property
     def urgent(self) -> bool:
         """Whether anything must not wait; what has been sent, and seems to be lost, least of all (XA-6)."""
         return self._sent > 0 or super().urgent

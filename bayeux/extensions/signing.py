@@ -154,7 +154,7 @@ class Signing(Extension):
             raise self._refused("channel", Denied("Publish denied", message.channel))
         try:
             if len(text) > key.max_payload:
-                raise TooLarge
+                raise TooLarge("max_payload")
             data = check_data(text, self._settings)
         except BayeuxError as error:
             raise self._refused("payload", error) from None

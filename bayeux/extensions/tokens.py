@@ -119,8 +119,11 @@ class Tokens(Extension):
 
     def _verify(self, token: object) -> tuple[Key, _Claims]:
         """Return a token's key and claims; raises whatever, unless both can be believed."""
-        if not isinstance(token, str) or len(token) > self._settings.max_token:
-            raise ValueError("no token, or too long")
+        if not isinstance(token, str):
+            raise ValueError("no token")
+        if len(token) > self._settings.max_token:
+            self._metrics.limited["max_token"] += 1
+            raise ValueError("too long")
         header = jwt.get_unverified_header(token)
         if "crit" in header:
             raise ValueError("an extension that must be understood, and none is")

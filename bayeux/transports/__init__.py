@@ -75,9 +75,11 @@ class HTTPRequest:
     header: HeaderLookup
     body: bytes
     address: str = ""
-    """The peer's IP address."""
+    """The IP address of the client: the peer's, or what a trusted proxy has told."""
     secure: bool = False
-    """Whether it came by TLS."""
+    """Whether it came by TLS, to us or to a trusted proxy."""
+    host: str = ""
+    """The host that it was sent to, if a trusted proxy has told; else the header of that name says so."""
     known: object = None
     """What a transport has read out of all this but the body; whoever parses HTTP may give it the same
     object with another body, when a request comes that is no different otherwise."""

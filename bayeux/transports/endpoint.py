@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bayeux.hub import Hub
 from bayeux.transports import Answer, Headers, HTTPReply, HTTPRequest, Takeover
+from bayeux.transports.connections import Connections
 from bayeux.transports.eventsource import EventSources
 from bayeux.transports.polling import Polling
+from bayeux.transports.proxies import Proxies
 from bayeux.transports.streams import Streams
 from bayeux.transports.websocket import WebSockets
 
@@ -19,19 +21,29 @@ class Endpoint:
 
     def __init__(self, hub: Hub) -> None:
         self.polling = Polling(hub)
-        self.streams = Streams(hub)
+        self.connections = Connections(hub.settings, hub.metrics)
+        self.streams = Streams(hub, self.connections)
+        self.proxies = Proxies(hub.settings) if hub.settings.trusted_proxies else None
         enabled = hub.settings.connection_types
         self._websockets = WebSockets(self.streams) if "websocket" in enabled else None
         self._eventsources = EventSources(self.streams) if "eventsource" in enabled else None
 
     def answer(self, request: HTTPRequest) -> Answer:
         """Answer a request, now or later, or take its connection over; this raises nothing."""
+        if self.proxies is not None and request.known is None:
+            self.proxies.see_through(request)
         if request.method == b"GET":
             if self._websockets is not None and request.header("upgrade").lower() == "websocket":
                 return self._upgrade(request, self._websockets)
             if self._eventsources is not None and "text/event-stream" in request.header("accept"):
                 return self._listen(request, self._eventsources)
         return self.polling.answer(request)
+
+    def refuse(self, status: int, request: HTTPRequest, limit: str = "") -> HTTPReply:
+        """Return the answer to a request that is not read to its end, perhaps for a limit of that name."""
+        if self.proxies is not None:
+            self.proxies.see_through(request)
+        return self.polling.refuse(status, self.polling.cors(request), limit=limit)
 
     def refuse_takeover(self) -> HTTPReply:
         """Return the answer where a connection cannot be taken over, as with HTTP/2."""

@@ -55,7 +55,7 @@ def decode_fields(fields: Sequence[tuple[bytes, bytes]],
     for value in values:
         messages += decode(value, settings)
         if len(messages) > settings.max_batch:
-            raise TooManyMessages("too many messages in one request")
+            raise TooManyMessages
     return messages
 
 

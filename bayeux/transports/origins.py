@@ -43,7 +43,8 @@ class _Anonymous:
 class Origins:
     """Decides by ``Host``, ``Origin`` and ``Sec-Fetch-Site``, before a request is processed (O-4).
 
-    The server's own origin is its ``public_url``, or else what ``Host`` says; others are allowed by name.
+    The server's own origin is its ``public_url``, or else what ``Host`` says or a trusted proxy (O-8); others
+    are allowed by name.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -96,7 +97,7 @@ class Origins:
     def _own(self, request: HTTPRequest) -> str:
         if self._settings.public_url:
             return self._settings.public_url
-        host = request.header("host").lower()
+        host = (request.host or request.header("host")).lower()
         # Some proxies spell out the default port; browsers never do.
         if request.secure:
             return f"https://{host.removesuffix(':443')}"

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 
-from bayeux.errors import EnvelopeError, MalformedEnvelope
+from bayeux.errors import EnvelopeError, Flood, MalformedEnvelope
 from bayeux.exchange import Exchange
 from bayeux.hub import Hub
 from bayeux.messages import Message, Rejected, join
@@ -101,7 +101,7 @@ class Polling:
             request.known = caller = found
         body = request.body
         if len(body) > self._settings.max_body:
-            return self.refuse(413, caller.cors)
+            return self.refuse(413, caller.cors, limit="max_body")
         try:
             messages = decode_body(caller.content_type, body, self._settings)
         except EnvelopeError as error:
@@ -114,7 +114,7 @@ class Polling:
         if cors is None:
             return self.refuse(403)
         if len(request.target) > self._settings.max_url:
-            return self.refuse(414, cors)
+            return self.refuse(414, cors, limit="max_url")
         if request.method == b"OPTIONS":
             return self._preflight(request, cors)
         if request.method != b"POST" and not get:
@@ -131,7 +131,7 @@ class Polling:
     def _answer_script(self, request: HTTPRequest, caller: _Caller) -> HTTPReply | Waiting:
         """Answer a JSONP request."""
         if len(request.body) > self._settings.max_body:
-            return self.refuse(413, caller.cors)
+            return self.refuse(413, caller.cors, limit="max_body")
         try:
             callback, messages = self._decode_query(request)
         except EnvelopeError as error:
@@ -142,17 +142,24 @@ class Polling:
                  callback: str | None = None) -> HTTPReply | Waiting:
         if not messages:
             return self.refuse(400, caller.cors, MalformedEnvelope("no messages"))  # M-4
-        exchange = self._hub.receive(messages, caller.link)
+        try:
+            exchange = self._hub.receive(messages, caller.link)
+        except Flood as error:
+            return self._refuse_envelope(caller, error)
         if exchange.pending is None and not exchange.parked:
             return self.reply(caller, callback, exchange)
         return _Answer(self, caller, callback, exchange)
 
     def _refuse_envelope(self, caller: _Caller, error: EnvelopeError) -> HTTPReply:
-        return self.refuse(415 if isinstance(error, UnsupportedType) else 400, caller.cors, error)
+        status = 415 if isinstance(error, UnsupportedType) else 429 if isinstance(error, Flood) else 400
+        return self.refuse(status, caller.cors, error, error.limit)
 
-    def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None) -> HTTPReply:
-        """Return a response that refuses a request as a whole."""
+    def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None,
+               limit: str = "") -> HTTPReply:
+        """Return a response that refuses a request as a whole, perhaps for a limit of that name."""
         self.metrics.refused[status] += 1
+        if limit:
+            self.metrics.limited[limit] += 1
         reason = _REASONS[status] if error is None else str(error).encode("ascii")
         return HTTPReply(status, _TEXT + headers, reason + b"\n", close=status == 413)
 

@@ -17,6 +17,7 @@ from bayeux.deadlines import Deadlines
 from bayeux.hub import Hub
 from bayeux.session import Session, Stream
 from bayeux.transports import HTTPRequest, RequestHeaders
+from bayeux.transports.connections import Connections
 
 _CLOSING_TIME = 2.0
 """Seconds in which a peer has to take what is still to be sent, and to close its side."""
@@ -25,8 +26,9 @@ _CLOSING_TIME = 2.0
 class Streams:
     """All streams of one endpoint, and one timer for them."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, connections: Connections) -> None:
         self.hub = hub
+        self.connections = connections
         self.settings = hub.settings
         self.deadlines: Deadlines[Connection] = Deadlines(hub.sessions.clock, _due)
         self._open: set[Connection] = set()
@@ -86,12 +88,14 @@ class Connection(Stream):
     To keep an idle client cheap it is all of this in one object.
     """
 
-    __slots__ = ("_streams", "alarm", "closing", "deadline", "transport")
+    __slots__ = ("_streams", "alarm", "closing", "deadline", "place", "transport")
 
     def __init__(self, streams: Streams, connection_type: str, request: HTTPRequest,
                  browser_id: str | None) -> None:
         super().__init__(connection_type, request.address, browser_id, header=_kept(request))
         self._streams = streams
+        self.place: str | None = None
+        """Where it is counted."""
         self.deadline: float | None = None
         self.alarm: float | None = None
         self.closing = False
@@ -117,6 +121,7 @@ class Connection(Stream):
     def connectionLost(self, reason: Failure) -> None:
         """End, and forget."""
         self.end()
+        self._streams.connections.leave(self.place)
         self._streams.remove(self)
         self.transport.unregisterProducer()  # TLS would still know this object: a cycle
 
@@ -176,12 +181,19 @@ class Connection(Stream):
             self.abort()
         elif self.congested:
             self._streams.hub.metrics.stalled += 1
+            self.limited("write_timeout")
             self.abort()
         elif self.session is None:
+            self.limited("unbound_timeout")
             self.close()
         else:
             self.wait(self.patience)
             self.idle()
+
+    def limited(self, limit: str) -> None:
+        """Count that a limit was in the way, if it has a name."""
+        if limit:
+            self._streams.hub.metrics.limited[limit] += 1
 
     # -- for the kinds of streams ---------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from websockets.protocol import Protocol as Reader
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from bayeux.errors import EnvelopeError, TooManyMessages
+from bayeux.errors import EnvelopeError, Flood, TooManyMessages
 from bayeux.exchange import Exchange
 from bayeux.messages import decode, join
 from bayeux.session import Release, Session
@@ -168,6 +168,7 @@ class WebSocket(Connection):
         if reader.close_rcvd is None and reader.close_sent is not None:  # the peer has broken the rules
             if not self.closing:
                 self._streams.hub.metrics.closed[reader.close_sent.code] += 1
+                self.limited("websocket_max_message" if reader.close_sent.code == 1009 else "")
                 self._linger()
             self.end_writing()  # it may believe that it has not
         else:
@@ -184,15 +185,13 @@ class WebSocket(Connection):
             return
         try:
             messages = decode(text, self._streams.settings)
-        except TooManyMessages as error:
-            self._fail(1008, str(error))
-            return
+            if not messages:  # Faye's old clients keep the connection alive by that (M-4)
+                return
+            exchange = self._streams.hub.receive(messages, self)
         except EnvelopeError as error:
-            self._fail(1007, str(error))
+            self.limited(error.limit)
+            self._fail(1008 if isinstance(error, TooManyMessages | Flood) else 1007, str(error))
             return
-        if not messages:  # Faye's old clients keep the connection alive by that (M-4)
-            return
-        exchange = self._streams.hub.receive(messages, self)
         if exchange.pending is None or exchange.pending.called:
             self._answer(exchange)
         else:

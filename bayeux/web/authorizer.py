@@ -96,7 +96,7 @@ class Authorizer(Policy):
             most = self._settings.authorize_max_data
             if most and message.data is not UNSET:
                 if memoryview(message.data).nbytes > most:
-                    raise TooLarge
+                    raise TooLarge("authorize_max_data")
                 question.data = message.data
             return self._put(question, link)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, ITCPTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from bayeux.deadlines import Mortal
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply
 from bayeux.web.parser import split_target
@@ -23,14 +24,32 @@ class Home(Protocol):
     channels: set[Connection]
     timeOut: float
 
-    def refusal(self, status: int, request: BayeuxRequest | None) -> HTTPReply:
+    def refusal(self, status: int, request: BayeuxRequest | None, limit: str) -> HTTPReply:
         """Return the answer to what is no request, or is one whose body is not read to its end."""
 
-    def stalled(self) -> None:
-        """Take note of a connection that is cut because its peer did not take its answer."""
+    def cut(self, limit: str) -> None:
+        """Take note of a connection that is cut because of that setting."""
+
+    def leave(self, place: str | None) -> None:
+        """Count a connection out."""
 
     def channel_lost(self) -> None:
         """Take note of a connection that is gone."""
+
+
+class Peer(NamedTuple):
+    """Whose a connection is, where a proxy has said so."""
+
+    address: IAddress
+    secure: bool
+    """Whether it is by TLS, between that and the proxy."""
+
+
+class Timed(Mortal, Protocol):
+    """A connection that has something to do when its time is up."""
+
+    def due(self) -> None:
+        """Do it."""
 
 
 class Connection(Protocol):
@@ -60,7 +79,7 @@ class BayeuxRequest(Request):
         super().gotLength(length)
         if length is not None and length > self.channel.settings.max_body:
             self.requestHeaders.removeHeader(b"Expect")  # or twisted.web would still ask for the body
-            self.channel.refuse(413, self)
+            self.channel.refuse(413, self, limit="max_body")
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body; refuse a chunked one as soon as it has become too large."""
@@ -68,7 +87,8 @@ class BayeuxRequest(Request):
         self._pieces += 1
         settings = self.channel.settings
         if self._size > settings.max_body or self._pieces > settings.max_chunks:
-            self.channel.refuse(413, self)
+            limit = "max_body" if self._size > settings.max_body else "max_chunks"
+            self.channel.refuse(413, self, limit)
         else:
             super().handleContentChunk(data)
 
@@ -100,6 +120,10 @@ class _Stage(Enum):
     """The peer, to take what it is sent."""
 
 
+_LIMITS = {_Stage.HEADERS: "header_timeout", _Stage.BODY: "body_timeout", _Stage.ANSWER: "write_timeout"}
+"""The settings that say how long each may take."""
+
+
 class BayeuxChannel(HTTPChannel):
     """A connection on which a request has to be complete in time, however it trickles (G-3, G-21)."""
 
@@ -115,6 +139,10 @@ class BayeuxChannel(HTTPChannel):
     """The method of the request that is being read; twisted.web sets and deletes it."""
     patience: float | None = None
     """Seconds that are left for the headers of the first request, if a part of them has been waited for."""
+    peer: Peer | None = None
+    """Whose the connection is, if a proxy has said so."""
+    place: str | None = None
+    """Where it is counted."""
 
     def connectionMade(self) -> None:
         """Start the time for the first request."""
@@ -125,6 +153,14 @@ class BayeuxChannel(HTTPChannel):
         super().connectionMade()
         self._allow(self.settings.header_timeout if self.patience is None else self.patience)
         self._timed = _Stage.HEADERS
+
+    def getPeer(self) -> IAddress:
+        """Return the address of the client."""
+        return super().getPeer() if self.peer is None else self.peer.address
+
+    def isSecure(self) -> bool:
+        """Say whether the client has come by TLS."""
+        return super().isSecure() if self.peer is None else self.peer.secure
 
     def dataReceived(self, data: bytes) -> None:
         """Parse; what is then incomplete has its time, counted from its first byte."""
@@ -169,7 +205,7 @@ class BayeuxChannel(HTTPChannel):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a request line or a header that is too long (G-4, G-20)."""
-        self.refuse(414 if self._stage is _Stage.NOTHING else 400)
+        self.refuse(414 if self._stage is _Stage.NOTHING else 400, limit="max_header_bytes")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Clean up."""
@@ -177,6 +213,7 @@ class BayeuxChannel(HTTPChannel):
         self.site.channels.discard(self)
         super().connectionLost(Failure(ConnectionDone()) if reason is None else reason)
         cast(Any, self.transport).unregisterProducer()  # TLS would still know this object: a cycle
+        self.site.leave(self.place)
         self.site.channel_lost()
 
     def loseConnection(self) -> None:
@@ -198,7 +235,7 @@ class BayeuxChannel(HTTPChannel):
             self._allow(None)
             self._watch()
 
-    def refuse(self, status: int, request: BayeuxRequest | None = None) -> None:
+    def refuse(self, status: int, request: BayeuxRequest | None = None, limit: str = "") -> None:
         """Answer in the middle of a request, stop reading it, and close.
 
         Who is still sending a body is heard out for a while, or would see a reset connection and not the
@@ -207,7 +244,7 @@ class BayeuxChannel(HTTPChannel):
         if self._refused:
             return
         self._refused = True
-        reply = self.site.refusal(status, request)
+        reply = self.site.refusal(status, request, limit)
         head = [b"HTTP/1.1 %d %b" % (reply.status, _REASONS[reply.status]), b"Connection: close",
                 b"Content-Length: %d" % len(reply.body),
                 *(b"%b: %b" % header for header in reply.headers)]
@@ -221,7 +258,12 @@ class BayeuxChannel(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse what is not HTTP; twisted.web calls this, and would go on reading."""
-        self.refuse(400)
+        limit = ""
+        if self._receivedHeaderSize > self.totalHeadersSize:
+            limit = "max_header_bytes"
+        elif self._receivedHeaderCount > self.maxHeaders:
+            limit = "max_headers"
+        self.refuse(400, limit=limit)
 
     def close(self) -> None:
         """Close when what is being answered has been."""
@@ -237,8 +279,8 @@ class BayeuxChannel(HTTPChannel):
 
     def _late(self) -> None:
         self._overdue = None
-        if self._timed is _Stage.ANSWER:
-            self.site.stalled()
+        if self._timed in _LIMITS:
+            self.site.cut(_LIMITS[self._timed])
         self.abort()
 
     def _watch(self) -> None:

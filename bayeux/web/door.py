@@ -16,7 +16,7 @@ from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
 from bayeux.transports.wire import tidy, write
-from bayeux.web.channel import Connection
+from bayeux.web.channel import Connection, Peer, Timed
 from bayeux.web.parser import BadRequest, ReadRequest, RequestParser, Stage
 from bayeux.web.response import hand_over, head, render
 
@@ -45,7 +45,7 @@ class Home(Protocol):
     endpoint: Endpoint
     settings: Settings
     clock: IReactorTime
-    deadlines: Deadlines[Door]
+    deadlines: Deadlines[Timed]
     channels: set[Connection]
     logs: bool
 
@@ -57,6 +57,12 @@ class Home(Protocol):
 
     def channel_lost(self) -> None:
         """Take note of a connection that is gone."""
+
+    def cut(self, limit: str) -> None:
+        """Take note of a connection that is cut because of that setting."""
+
+    def leave(self, place: str | None) -> None:
+        """Count a connection out."""
 
     def log_answer(self, request: HTTPRequest, status: int, size: int) -> None:
         """Write a line to the access log, if there is one."""
@@ -71,11 +77,15 @@ class Door:
     """
 
     __slots__ = ("_answer", "_buffer", "_closes", "_congested", "_in_loop", "_known", "_logged", "_parser",
-                 "_paused", "_site", "_state", "_timed", "address", "alarm", "deadline", "secure",
-                 "transport")
+                 "_paused", "_proven_by", "_site", "_state", "_timed", "address", "alarm", "deadline", "peer",
+                 "place", "secure", "transport")
 
-    def __init__(self, site: Home) -> None:
+    def __init__(self, site: Home, place: str | None = None, peer: Peer | None = None) -> None:
         self._site = site
+        self.place = place
+        """Where it is counted."""
+        self.peer = peer
+        """Whose it is, if a proxy has said so."""
         self._state = _State.READING
         self._buffer = b""
         """What has been read and not been looked at."""
@@ -92,6 +102,8 @@ class Door:
         self._paused = False
         """Whether nothing is read for now."""
         self._in_loop = False
+        self._proven_by: float | None = None
+        """When a first valid request must have come, until one has (G-21)."""
         self._timed: Stage | None = None
         """The part of a request that has to come in time."""
         self.deadline: float | None = None
@@ -105,11 +117,13 @@ class Door:
         tidy(transport)
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
-        self.address = getattr(transport.getPeer(), "host", None) or ""
-        self.secure = ISSLTransport.providedBy(transport)
+        peer = self.peer or Peer(transport.getPeer(), ISSLTransport.providedBy(transport))
+        self.address = getattr(peer.address, "host", None) or ""
+        self.secure = peer.secure
         self._site.channels.add(self)
         transport.registerProducer(self, True)
         self._allow_stage(Stage.HEAD)
+        self._proven_by = self.deadline
         self.connectionMade()
 
     def connectionMade(self) -> None:
@@ -140,6 +154,7 @@ class Door:
         self._buffer, self._parser, self._known = b"", None, None
         answer, self._answer = self._answer, None
         self._forget()
+        self._site.leave(self.place)
         if answer is not None:
             answer.lost()
         self.transport.unregisterProducer()  # TLS would still know this object: a cycle
@@ -157,7 +172,7 @@ class Door:
         if self._state is _State.ANSWERING:
             self._site.deadlines.clear(self)
         elif self._state is _State.READING:
-            self._allow(_IDLE)
+            self._rest()
             self._work()
         self._regulate()
 
@@ -216,7 +231,7 @@ class Door:
         try:
             self._buffer = parser.feed(data)
         except BadRequest as error:
-            self._refuse(error.status, parser)
+            self._refuse(error, parser)
             return False
         if parser.stage is Stage.COMPLETE:
             self._parser = None
@@ -251,6 +266,8 @@ class Door:
         self._closes = not request.keep_alive
         answer = self._site.endpoint.answer(request)
         request.shrink()
+        if self._proven_by is not None and (not isinstance(answer, HTTPReply) or answer.status < 400):
+            self._proven_by = None
         if isinstance(answer, Takeover):
             if answer.reply.status == 200 or request.version == "1.1":
                 self._hand_over(request, answer)
@@ -280,20 +297,20 @@ class Door:
         if request is not None:
             with_body = request.method != b"HEAD"
             self._site.log_answer(request, reply.status, len(reply.body))
-        self._allow(_IDLE)
+        self._rest()
         write(self.transport, render(reply, int(time.time()), close, with_body))
         if close:
             self._lose()
 
     # -- other ends -----------------------------------------------------------------------------
 
-    def _refuse(self, status: int, parser: RequestParser) -> None:
+    def _refuse(self, error: BadRequest, parser: RequestParser) -> None:
         """Answer in the middle of a request, stop reading it, and close."""
         request = parser.request(self.address, self.secure)
-        reply = self._site.endpoint.polling.refuse(status, self._site.endpoint.polling.cors(request))
+        reply = self._site.endpoint.refuse(error.status, request, error.limit)
         self._site.log_answer(request, reply.status, len(reply.body))
         write(self.transport, render(reply, int(time.time()), True, request.method != b"HEAD"))
-        if status == 413:  # who is still sending would see a reset connection, and not the answer
+        if error.status == 413:  # who is still sending would see a reset connection, and not the answer
             self._state, self._buffer, self._parser = _State.CLOSING, b"", None
             self._allow(_LINGER)
         else:
@@ -307,7 +324,8 @@ class Door:
         self._regulate()
         write(self.transport, head(takeover.reply))
         data, self._buffer = self._buffer, b""
-        hand_over(self.transport, takeover.protocol, data)
+        place, self.place = self.place, None
+        hand_over(self.transport, takeover.protocol, data, place)
 
     def _give_away(self) -> None:
         self._state = _State.CLOSING
@@ -349,6 +367,14 @@ class Door:
         self._site.deadlines.set(self, self._site.clock.seconds() + seconds)
         self._timed = None
 
+    def _rest(self) -> None:
+        """Wait for the next request; not for long while there has been none that is valid (G-21)."""
+        if self._proven_by is None:
+            self._allow(_IDLE)
+        else:
+            self._site.deadlines.set(self, self._proven_by)
+            self._timed = None
+
     def _allow_stage(self, stage: Stage) -> None:
         """Give a part of a request its time, counted from its first byte, however it trickles (G-3)."""
         if self._timed is not stage:
@@ -358,12 +384,23 @@ class Door:
 
     def due(self) -> None:
         """End a connection that has had its time."""
-        if self._congested:
-            self._site.endpoint.polling.metrics.stalled += 1
+        limit = self._exceeded()
+        if limit:
+            self._site.cut(limit)
         if self._congested or self._timed is not None or self._state is not _State.READING:
             self.abort()
         else:
             self._lose()
+
+    def _exceeded(self) -> str:
+        """Return the setting that says how long this may take, "" if there is none."""
+        if self._congested:
+            return "write_timeout"
+        if self._timed is Stage.BODY:
+            return "body_timeout"
+        if self._timed is not None or (self._state is _State.READING and self._proven_by is not None):
+            return "header_timeout"
+        return ""
 
 
 def _target(data: bytes, most: int) -> bytes | None:

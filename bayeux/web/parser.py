@@ -27,11 +27,15 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*|\?[^#]*|)", re.IGNORECASE)
 
 
 class BadRequest(Exception):
-    """The bytes are no request that may be answered; ``status`` says what is wrong (G-1, G-4, G-20)."""
+    """The bytes are no request that may be answered; ``status`` says what is wrong (G-1, G-4, G-20).
 
-    def __init__(self, status: int) -> None:
+    ``limit`` is the setting that was exceeded, "" if none was.
+    """
+
+    def __init__(self, status: int, limit: str = "") -> None:
         super().__init__(status)
         self.status = status
+        self.limit = limit
 
 
 class Stage(Enum):
@@ -188,7 +192,7 @@ class RequestParser:
         limit = self._settings.max_header_bytes
         if end < 4 or end > limit:
             if len(head) > limit or end > limit:
-                raise BadRequest(400 if b"\n" in head[:limit] else 414)
+                raise BadRequest(400 if b"\n" in head[:limit] else 414, "max_header_bytes")
             self._head = head
             if b"\n\n" in head:
                 raise BadRequest(400)
@@ -225,7 +229,7 @@ class RequestParser:
         else:
             self._left = int(self.fields[b"content-length"])
             if self._left > self._settings.max_body:
-                raise BadRequest(413)
+                raise BadRequest(413, "max_body")
         self.expects = self.version == "1.1" and self.fields.get(b"expect", b"").lower() == b"100-continue"
 
     def _feed_body(self, data: bytes) -> bytes:
@@ -241,7 +245,7 @@ class RequestParser:
         if self._chunks.wrong:
             raise BadRequest(400)
         if self._chunks.left < 0:
-            raise BadRequest(413)
+            raise BadRequest(413, "max_chunks")
         return data[end:]
 
     def _keep(self, piece: bytes) -> None:
@@ -267,7 +271,7 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count += 1
         if self._count > self._settings.max_headers:
-            raise BadRequest(400)
+            raise BadRequest(400, "max_headers")
         if self.stage is Stage.BODY:
             return  # a trailer changes nothing about the request (RFC 9110, 6.5.1)
         name = name.lower()
@@ -285,7 +289,7 @@ class RequestParser:
         self._keep(body)
         self._size += len(body)
         if self._size > self._settings.max_body:
-            raise BadRequest(413)
+            raise BadRequest(413, "max_body")
 
     def on_message_complete(self) -> None:
         self.stage = Stage.COMPLETE

@@ -123,8 +123,9 @@ def _give_away(request: Request, takeover: Takeover) -> None:
     transport.write(head(takeover.reply))
     beyond = b"".join(channel._dataBuffer)
     channel.rawDataReceived = protocol.dataReceived
+    place, channel.place = getattr(channel, "place", None), None
     channel.connectionLost(Failure(ConnectionDone()))
-    hand_over(transport, protocol, beyond)
+    hand_over(transport, protocol, beyond, place)
 
 
 def _wait(request: Request, answer: Waiting) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.interfaces import IProtocol
 from twisted.protocols.policies import ProtocolWrapper
@@ -39,8 +39,13 @@ def _date(seconds: int) -> bytes:
     return bytes(datetimeToString(seconds))
 
 
-def hand_over(transport: Any, protocol: IProtocol, data: bytes = b"") -> None:
-    """Make a protocol that of a transport which has had another one, with bytes that were read already."""
+def hand_over(transport: Any, protocol: IProtocol, data: bytes = b"", place: str | None = None) -> None:
+    """Make a protocol that of a transport which has had another one, with bytes that were read already.
+
+    ``place`` is where the connection is counted.
+    """
+    if place is not None:
+        cast(Any, protocol).place = place
     transport.unregisterProducer()
     transport.resumeProducing()  # the other may have stopped it, and TLS would not tell the new one to go on
     if isinstance(transport, ProtocolWrapper):  # TLS

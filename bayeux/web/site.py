@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.web.http import combinedLogFormatter
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -16,9 +16,10 @@ from bayeux.deadlines import Deadlines
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest
 from bayeux.transports.endpoint import Endpoint
-from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection
+from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection, Peer, Timed
 from bayeux.web.door import Door
 from bayeux.web.parser import split_target
+from bayeux.web.proxied import Proxied, TurnedAway
 from bayeux.web.resource import http_request
 from bayeux.web.response import hand_over
 
@@ -38,14 +39,14 @@ class BayeuxSite(Site):
                  reactor: IReactorTime) -> None:
         super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False,
                          reactor=reactor, logPath=settings.access_log or None,
-                         logFormatter=_log_line)
+                         logFormatter=self._log_line)
         # Not twisted.web's proxy that may change over to HTTP/2.
         self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
         self.endpoint = endpoint
         self.settings = settings
         self.logs = bool(settings.access_log)
         self.clock = reactor
-        self.deadlines: Deadlines[Door] = Deadlines(reactor, Door.due)
+        self.deadlines: Deadlines[Timed] = Deadlines(reactor, _due)
         self.channels: set[Connection] = set()
         self._mounts = tuple(mount.encode("ascii") for mount in settings.mounts)
         self._below = tuple(mount + b"/" for mount in self._mounts)
@@ -57,9 +58,25 @@ class BayeuxSite(Site):
         if self.logPath is not None:
             super().startFactory()
 
-    def buildProtocol(self, addr: IAddress | None) -> Door:  # type: ignore[override]  # it has no other door
-        """Make the protocol of a new connection."""
-        return Door(self)
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
+        """Make the protocol of a new connection; of a proxy it may have to be told first whose it is."""
+        address = _host(addr)
+        is_proxy = self._is_proxy(address)
+        place = self.endpoint.connections.enter("" if is_proxy else address)
+        if place is None:
+            return TurnedAway()
+        if is_proxy and self.settings.proxy_protocol:
+            return Proxied(self, place)
+        return Door(self, place)
+
+    def welcome(self, peer: Peer | None) -> IProtocol | None:
+        """Return what goes on with a connection of a proxy, None if there is no room for it."""
+        address = "" if peer is None else _host(peer.address)
+        place = self.endpoint.connections.enter("" if self._is_proxy(address) else address)
+        return None if place is None else Door(self, place, peer)
+
+    def _is_proxy(self, address: str) -> bool:
+        return self.endpoint.proxies is not None and address in self.endpoint.proxies.trusted
 
     def is_ours(self, target: bytes) -> bool:
         """Say whether a request target is one for the endpoint; its script is served like any file."""
@@ -69,17 +86,29 @@ class BayeuxSite(Site):
     def give_away(self, door: Door, data: bytes, patience: float | None) -> None:
         """Let twisted.web have a connection, from this request on."""
         channel = cast(BayeuxChannel, super().buildProtocol(door.transport.getPeer()))
-        channel.patience = patience
-        hand_over(door.transport, channel, data)
+        channel.patience, channel.peer = patience, door.peer
+        place, door.place = door.place, None
+        hand_over(door.transport, channel, data, place)
 
-    def refusal(self, status: int, request: BayeuxRequest | None) -> HTTPReply:
+    def refusal(self, status: int, request: BayeuxRequest | None, limit: str) -> HTTPReply:
         """Return the answer to what is no request, or is one whose body is not read to its end."""
-        cors = () if request is None else self.endpoint.polling.cors(http_request(request, b""))
-        return self.endpoint.polling.refuse(status, cors)
+        if request is None:
+            return self.endpoint.polling.refuse(status, limit=limit)
+        return self.endpoint.refuse(status, http_request(request, b""), limit)
 
-    def stalled(self) -> None:
-        """Take note of a connection that is cut because its peer did not take its answer."""
-        self.endpoint.polling.metrics.stalled += 1
+    def cut(self, limit: str) -> None:
+        """Take note of a connection that is cut because of that setting."""
+        metrics = self.endpoint.polling.metrics
+        metrics.limited[limit] += 1
+        metrics.stalled += limit == "write_timeout"
+
+    def unannounced(self) -> None:
+        """Take note of a connection of a proxy that does not begin as it has to."""
+        self.endpoint.polling.metrics.unannounced += 1
+
+    def leave(self, place: str | None) -> None:
+        """Count a connection out."""
+        self.endpoint.connections.leave(place)
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
@@ -105,6 +134,16 @@ class BayeuxSite(Site):
             hidden = (request.target.partition(b"?")[0] not in self._mounts
                       and "text/event-stream" in request.header("accept"))  # it ends in a clientId (F-9)
             self.log(cast(Request, _Answered(request, status, size, hidden)))
+
+    def _log_line(self, timestamp: str, request: IRequest) -> str:
+        """Write a request down; twisted.web knows nothing of proxies."""
+        address = None
+        if self.endpoint.proxies is not None and isinstance(request, Request):
+            seen = http_request(request, b"")
+            self.endpoint.proxies.see_through(seen)
+            address = seen.address or None
+        shown = cast(IRequest, _Loggable(cast(Request, request), address))
+        return cast(str, combinedLogFormatter(timestamp, shown))
 
     def channel_lost(self) -> None:
         """Take note of a connection that is gone."""
@@ -132,15 +171,22 @@ class _Answered:
         return self._request.header(name.decode("ascii")).encode("latin-1") or None
 
     def getClientAddress(self) -> IAddress:
-        return IPv4Address("TCP", self._request.address, 0)
+        return _ip(self._request.address)
 
 
-class _WithoutQuery:
-    """A request as the access log may show it: its own query and that of the page it came from left out."""
+class _Loggable:
+    """A request as the access log may show it: its own query and that of the page it came from left out.
 
-    def __init__(self, request: Request) -> None:
+    ``address`` is the client's, None if that is whoever has sent the request.
+    """
+
+    def __init__(self, request: Request, address: str | None) -> None:
         self._request = request
+        self._address = address
         self.uri = request.uri.partition(b"?")[0]
+
+    def getClientAddress(self) -> IAddress:
+        return self._request.getClientAddress() if self._address is None else _ip(self._address)
 
     def getHeader(self, name: bytes) -> bytes | None:
         value = cast("bytes | None", self._request.getHeader(name))
@@ -150,6 +196,16 @@ class _WithoutQuery:
         return getattr(self._request, name)
 
 
-def _log_line(timestamp: str, request: IRequest) -> str:
-    line: str = combinedLogFormatter(timestamp, cast(IRequest, _WithoutQuery(cast(Request, request))))
-    return line
+def _ip(address: str) -> IAddress:
+    if not address:
+        return UNIXAddress(None)
+    return IPv4Address("TCP", address, 0)  # or version 6: the log looks at nothing but the text
+
+
+def _host(address: IAddress | None) -> str:
+    """Return an IP address as text, "" where there is none, as of a UNIX socket."""
+    return getattr(address, "host", None) or ""
+
+
+def _due(connection: Timed) -> None:
+    connection.due()
