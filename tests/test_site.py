@@ -138,6 +138,11 @@ class Server:
     def connection(self):
         return Connection(self.site, self.clock)
 
+    def connection_or_none(self):
+        """Connect; returns None if there is no room for another."""
+        connection = self.connection()
+        return None if connection.closed else connection
+
     def client(self):
         """Return the id of a session that is past its first connect."""
         connection = self.connection()
