@@ -13,7 +13,9 @@ from twisted.internet.threads import deferToThread
 
 from bayeux.cli import CommandError
 from bayeux.cli import publish as command
+from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
+from bayeux.signatures import sign_json
 from tests.cli import SECRET, Shell
 from tests.live import Guarded, Live
 from tests.peers import Peer, ensure, within
@@ -29,8 +31,9 @@ async def publish(*arguments: str, **options: Any) -> None:
     """Do what the command does, in this process's reactor."""
     from twisted.internet import reactor
 
-    options = parsed(*arguments)
-    await within(Deferred.fromCoroutine(command.publish(reactor, options, options.data, None)))
+    chosen = parsed(*arguments)
+    message = options.get("message")
+    await within(Deferred.fromCoroutine(command.publish(reactor, chosen, chosen.data, message)))
 
 
 def in_process(*arguments: str, stdin: str = "") -> Any:
@@ -79,6 +82,14 @@ async def test_with_a_key_no_session_is_needed(live: Live, shell: Shell) -> None
     assert (done.returncode, done.stderr, got) == (0, "", ["signed"])
     done = await in_process("publish", "--key", key, "--id", "other", live.url, "/news/a", '"signed"')
     assert done.returncode == 1 and "401::Invalid signature" in done.stderr
+
+
+@ensure
+async def test_what_is_wrong_with_a_signature_is_told(live: Live) -> None:
+    live.serve()
+    message = sign_json(Key(id="nobody", secret=SECRET.encode()), "/a", "1")
+    with pytest.raises(CommandError, match="401::Invalid signature"):
+        await publish(live.url, "/a", "1", message=message)
 
 
 @ensure

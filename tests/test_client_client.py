@@ -249,6 +249,26 @@ async def test_cookies_are_kept_for_both_transports(live: Live) -> None:
     await live.connected(chosen=(WEBSOCKET,), cookies=polling.cookies)
 
 
+@ensure
+async def test_when_the_reactor_stops_it_disconnects(live: Live) -> None:
+    """The server need not find out."""
+    live.serve()
+    client = await live.connected()
+    await within(client._stopping())
+    assert client.state is State.DISCONNECTED
+    assert len(live.hub.sessions) == 0
+
+
+@ensure
+async def test_a_connect_that_is_given_up_while_others_wait_ends_for_all(live: Live) -> None:
+    client = live.client("http://127.0.0.1:1/")
+    first, second = client.connect(), client.connect()
+    first.cancel()
+    for connecting, error in ((first, CancelledError), (second, Closed)):
+        with pytest.raises(error):
+            await within(connecting)
+
+
 # -- events -------------------------------------------------------------------------------------
 
 @both

@@ -214,6 +214,12 @@ def test_after_the_end_nothing_matters() -> None:
     assert not driven.sent and not driven.timers
 
 
+def test_a_timer_of_what_is_over_is_nothing() -> None:
+    driven = Driven().start()
+    driven.do_("due", ("exchange", 99))
+    assert driven.state is State.CONNECTED
+
+
 # -- anything at all ----------------------------------------------------------------------------
 
 JSON = st.recursive(

@@ -213,7 +213,7 @@ class Machine:
         carrier.is_opening = carrier.is_open = False
         current = self._dialogue.exchange
         for exchange in sorted(self._exchanges.by(carrier), key=lambda each: each is current):
-            self._failed(exchange, reason)
+            self.failed(exchange.number, reason)
         self._dialogue.lost(carrier, reason)
         if self.state is State.DISCONNECTING:
             self._say_farewell()
