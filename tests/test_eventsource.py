@@ -154,6 +154,15 @@ def test_an_allowed_page_of_another_site_may_read_its_stream():
     assert refused.headers["access-control-allow-origin"] == "https://www.example.com"
 
 
+@pytest.mark.parametrize("allowed, shown", [(("*",), ""), (("*", "https://a.example"), COOKIE)])
+def test_the_stream_of_a_page_that_nobody_has_named_shows_no_cookies(allowed, shown):
+    """O-1: to whoever looks at the session's stream."""
+    net = Net(allowed_origins=allowed)
+    client = Client(net, stream=False)
+    EventSourceClient(net, client.id, cookie=COOKIE, origin="https://a.example")
+    assert net.session(client.id).stream.header("cookie") == shown
+
+
 def test_a_server_that_stops_opens_no_stream():
     """Q-10."""
     net = Net()

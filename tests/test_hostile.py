@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import jwt
 import pytest
+import pytest_twisted
 from twisted.logger import eventAsText, globalLogPublisher
 
 from bayeux import Call, Extension, Policy
@@ -39,6 +40,13 @@ from tests.fakenet import (
     subscribe,
     upgrade,
 )
+from tests.fuzz.http import HTTPDoor
+from tests.fuzz.websocket import WebSocketReader
+from tests.test_resource import Net as RealNet
+from tests.test_resource import Server as RealServer
+from tests.test_resource import condition, in_bayeux_site, net
+
+__all__ = ["net"]  # a fixture
 
 EVIL = "http://evil.example"
 SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
@@ -455,6 +463,30 @@ def test_a_body_with_a_known_head_in_it_is_a_body() -> None:
         assert http.ask(victim).status == 200
 
 
+# -- all at once ----------------------------------------------------------------------------------
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_barrage_by_real_sockets_is_not_noticed_by_others(net: RealNet) -> None:
+    """G-34: half of it cut off in the middle, by a reset; nothing is left open, and nothing is logged."""
+    server = RealServer(net, in_bayeux_site)
+    bystander = await server.wire()
+    client = await server.client(bystander, "/news")
+    chance = random.Random(1)
+    attacks = [*HTTPDoor.seeds(), *(upgrade() + seed[1:] for seed in WebSocketReader.seeds())]
+    for number, data in enumerate(attacks * 2):
+        bystander.send(post(connect(client)))
+        wire = await server.wire()
+        wire.send(data[:chance.randint(0, 2 * len(data))])
+        if chance.random() < 0.5:
+            await condition(lambda wire=wire: not wire.transport.dataBuffer)
+            wire.transport.abortConnection()
+        server.hub.publish("/news", number)
+        found = await bystander.response()
+        assert found.messages[0] == event(number)
+    await server.bayeux.stopService()
+
+
 # -- the end of the others ------------------------------------------------------------------------
 
 
@@ -537,8 +569,8 @@ def test_nobody_who_is_refused_is_told_to_come_back_at_once() -> None:
         "old token": (Net(key=(KEY,)), {**HANDSHAKE, "ext": {"token": expired}}),
         "broken": (Net(), {"channel": "/meta/handshake"}),
     }
-    for name, (net, handshake) in handshakes.items():
-        http = HTTP(net)
+    for name, (server, handshake) in handshakes.items():
+        http = HTTP(server)
         if name == "full":
             http.ask(post(HANDSHAKE))
         [reply] = http.ask(post(handshake)).messages

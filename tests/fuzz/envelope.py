@@ -40,10 +40,10 @@ class Envelope(Target):
 
     def run(self, data: bytes) -> None:
         """Read it, and handle it."""
-        messages = check(data, self._settings)
+        messages = check(data.replace(CLIENT, self._sender.id.encode()), self._settings)
         if messages:
             with nothing_fails():
-                self._handle(decode(data.replace(CLIENT, self._sender.id.encode()), self._settings))
+                self._handle(messages)
 
     def _handle(self, messages: Sequence[Message | Rejected]) -> None:
         hub = self._world.hub
