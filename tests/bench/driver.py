@@ -24,11 +24,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.bench import wire
-from tests.bench.peers import Failed, FramePeer, Peer, PollingPeer, RequestPeer, WebSocketPeer
+from tests.bench.peers import (
+    Failed,
+    FramePeer,
+    ManyChannelsPeer,
+    Peer,
+    PollingPeer,
+    RequestPeer,
+    WebSocketPeer,
+)
 from tests.bench.process import cpu_seconds, raise_open_files
 
-PEERS: dict[str, type[Peer]] = {"websocket": WebSocketPeer, "long-polling": PollingPeer, "sends": FramePeer,
-                                "requests": RequestPeer}
+WEBSOCKET, POLLING, MANY_CHANNELS = "websocket", "long-polling", "many channels"
+PEERS: dict[str, type[Peer]] = {WEBSOCKET: WebSocketPeer, POLLING: PollingPeer, "sends": FramePeer,
+                                "requests": RequestPeer, MANY_CHANNELS: ManyChannelsPeer}
 _AT_ONCE = 40
 """How many clients are coming to life at a time; the accept queue of a server may be 50."""
 _EVENTS = 1024
@@ -67,6 +76,8 @@ class Load:
     payload: int = 50
     drain: float = 3.0
     """Seconds that late deliveries are waited for."""
+    probe: bool = False
+    """Whether to look what the server does while an event is on its way."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,8 @@ class Result:
     delivered: int
     in_time: int
     """Those that came before the load ended."""
+    unserved: int
+    """Subscribers to which not just the events of their channel came, each once."""
     seconds: float
     """How long the load lasted."""
     cpu: float
@@ -93,8 +106,11 @@ class Result:
     p50: float
     p99: float
     worst: float
+    work: float
+    """The most CPU time that the server used while an event was on its way, if it was looked for."""
     errors: int
     closed: int
+    """Both since the load before."""
     sample: str
     """What a subscriber got with one event in it, as it came."""
     request: str
@@ -121,6 +137,10 @@ class Driver:
         self._latencies = array("q")
         self._from = 0
         """What was due before is not measured."""
+        self._probe = False
+        self._cpu_at: dict[int, float] = {}
+        """What the server had used when a message was published, by when that was due in microseconds."""
+        self._work = 0.0
 
     # -- the loop -------------------------------------------------------------------------------
 
@@ -192,23 +212,35 @@ class Driver:
 
     # -- load -----------------------------------------------------------------------------------
 
-    def arrived(self, text: bytes) -> None:
-        """Note the events in what has come."""
+    def arrived(self, text: bytes) -> int:
+        """Note the events in what has come; returns how many of them count."""
         at = text.find(wire.DUE)
         if at < 0:
-            return
+            return 0
         now = time.monotonic_ns()
+        before = len(self._latencies)
         while at >= 0:
             at += 7
             due = int(text[at:at + wire.DIGITS]) * 1000
             if due >= self._from:
                 self._latencies.append(now - due)
+                if self._probe:
+                    self._note_work(due // 1000, (now - due) / 1e9)
             at = text.find(wire.DUE, at)
+        return len(self._latencies) - before
 
-    def count(self, due: int) -> None:
-        """Note an answer to what was asked at a time."""
-        if due >= self._from:
-            self._latencies.append(time.monotonic_ns() - due)
+    def count(self, due: int) -> int:
+        """Note an answer to what was asked at a time; returns 1 if it counts."""
+        if due < self._from:
+            return 0
+        self._latencies.append(time.monotonic_ns() - due)
+        return 1
+
+    def _note_work(self, due: int, latency: float) -> None:
+        """Note what the server has used since an event was published, but no more than that took."""
+        began = self._cpu_at.pop(due, None)
+        if began is not None:
+            self._work = max(self._work, min(latency, cpu_seconds(self.spec.pid) - began))
 
     def load(self, load: Load) -> Result:
         """Put a load on the server, and tell what came of it."""
@@ -220,7 +252,10 @@ class Driver:
         self._from = (begin + int(warm * gap)) // 1000 * 1000
         stop = begin + int(count * gap)
         self._latencies = array("q")
-        self.errors = self.closed = 0
+        for peer in self._subscribers:
+            peer.events = 0
+        self._probe, self._work = load.probe, 0.0
+        self._cpu_at.clear()
         started = False
         own = cpu = 0.0
         while (now := time.monotonic_ns()) < stop and not self._ended:
@@ -235,8 +270,9 @@ class Driver:
         seconds = (time.monotonic_ns() - self._from) / 1e9
         own = time.process_time() - own
         in_time = len(self._latencies)
-        expected = sum(len(range(channel, self.spec.clients, self.spec.channels))
-                       for channel in (number % self.spec.channels for number in range(warm, count)))
+        due_each = [len(range(warm + (channel - warm) % self.spec.channels, count, self.spec.channels))
+                    for channel in range(self.spec.channels)]
+        expected = sum(due_each[peer.channel or 0] for peer in self._subscribers)
         end = time.monotonic() + load.drain
         while len(self._latencies) < expected and time.monotonic() < end and not self._ended:
             if published < count and self._publish(published, begin + int(published * gap), load.payload):
@@ -246,13 +282,17 @@ class Driver:
         cpu = cpu_seconds(self.spec.pid) - cpu
         times = sorted(self._latencies) or [0]
         sample = next((peer for peer in self._subscribers if peer.sample.count(wire.DUE) == 1), None)
-        return Result(
-            expected=expected, delivered=len(self._latencies), in_time=in_time, seconds=seconds, cpu=cpu,
-            driver=own / seconds, p50=times[len(times) // 2] / 1e9, p99=times[int(len(times) * 0.99)] / 1e9,
-            worst=times[-1] / 1e9, errors=self.errors, closed=self.closed,
+        result = Result(
+            expected=expected, delivered=len(self._latencies), in_time=in_time,
+            unserved=sum(peer.events != due_each[peer.channel or 0] for peer in self._subscribers),
+            seconds=seconds, cpu=cpu, driver=own / seconds,
+            p50=times[len(times) // 2] / 1e9, p99=times[int(len(times) * 0.99)] / 1e9,
+            worst=times[-1] / 1e9, work=self._work, errors=self.errors, closed=self.closed,
             sample=sample.sample.decode("latin-1") if sample else "",
             request=getattr(sample, "connect", b"").decode("latin-1"),
         )
+        self.errors = self.closed = 0
+        return result
 
     def _publish(self, number: int, due: int, size: int) -> bool:
         """Publish the next message; returns False if no publisher can now."""
@@ -269,6 +309,8 @@ class Driver:
                 if isinstance(peer, FramePeer):
                     peer.publish_frame(channel, wire.stamp(self._sample, due))
                 else:
+                    if self._probe:
+                        self._cpu_at[due // 1000] = cpu_seconds(self.spec.pid)
                     peer.publish(channel, wire.payload(due, size))
                 return True
         return False

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _READ = 65_536
 _AT_ONCE = ',"advice":{"timeout":0}'
+_ONCE = ',"advice":{"timeout":0,"interval":600000}'
+"""For a publisher: it will not connect again, and yet its session is not to expire."""
+SUBSCRIPTIONS, _EACH, _CHANNELS = 1_000, 100, 99_000
+"""Of a peer with many channels: how many, how many in one message, how many different ones for all such
+peers: what a server allows that has room for 100,000 and needs some for others."""
 
 
 class Failed(Exception):
@@ -27,7 +32,8 @@ class Failed(Exception):
 class Peer(ABC):
     """A connection; as subscriber it has a channel, as publisher it has none."""
 
-    __slots__ = ("busy", "channel", "client_id", "driver", "live", "on", "sample", "sock", "unread", "unsent")
+    __slots__ = ("busy", "channel", "client_id", "driver", "events", "live", "on", "sample", "sock", "unread",
+                 "unsent")
 
     connection_type = ""
 
@@ -38,6 +44,8 @@ class Peer(ABC):
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.on: Callable[[bytes], None] = self._handshaken
         self.client_id = ""
+        self.events = 0
+        """How many events of the present load have come."""
         self.live = False
         self.busy = False
         """Whether nothing can be sent now, because an answer has to come before."""
@@ -112,7 +120,8 @@ class Peer(ABC):
 
     def _connect_first(self) -> None:
         self.on = self._connected
-        self.post(wire.connect(self.client_id, self.connection_type, _AT_ONCE))
+        advice = _ONCE if self.channel is None else _AT_ONCE
+        self.post(wire.connect(self.client_id, self.connection_type, advice))
 
     def _connected(self, text: bytes) -> None:
         if wire.CONNECT in text:
@@ -193,9 +202,30 @@ class WebSocketPeer(Peer):
         self.send(self.connect)
 
     def received(self, text: bytes) -> None:
-        self.driver.arrived(text)
+        self.events += self.driver.arrived(text)
         if wire.CONNECT in text:
             self.send(self.connect)
+
+
+class ManyChannelsPeer(WebSocketPeer):
+    """A WebSocket that is subscribed to very many channels and patterns; nobody publishes to them."""
+
+    __slots__ = ()
+
+    def _handshaken(self, text: bytes) -> None:
+        self._check(text)
+        self.client_id = wire.field(text, b"clientId")
+        first = SUBSCRIPTIONS * (self.channel or 0)
+        numbers = (number % _CHANNELS for number in range(first, first + SUBSCRIPTIONS))
+        self.on = self._subscribed
+        self.post(wire.subscribe_many(self.client_id, [
+            f"{self.driver.topic}/{number}{'/**' if number % 2 else ''}" for number in numbers
+        ], _EACH))
+
+    def _subscribed(self, text: bytes) -> None:
+        if text.count(b'"successful":true') < SUBSCRIPTIONS // _EACH:
+            raise Failed(f"the server answered {text[:300].decode(errors='replace')}")
+        self._connect_first()
 
 
 class PollingPeer(Peer):
@@ -237,7 +267,7 @@ class PollingPeer(Peer):
 
     def received(self, text: bytes) -> None:
         if self.channel is not None:
-            self.driver.arrived(text)
+            self.events += self.driver.arrived(text)
             self.send(self.connect)
             if b'"successful":false' in text:
                 self.driver.errors += 1
@@ -259,7 +289,7 @@ class FramePeer(WebSocketPeer):
         self.driver.became_live()
 
     def received(self, text: bytes) -> None:
-        self.driver.arrived(text)
+        self.events += self.driver.arrived(text)
 
     def publish_frame(self, channel: int, frame: bytes) -> None:
         self.send(b"%04d%b" % (channel, frame))
@@ -284,4 +314,4 @@ class RequestPeer(PollingPeer):
         self.send(request)
 
     def received(self, text: bytes) -> None:
-        self.driver.count(self.due)
+        self.events += self.driver.count(self.due)

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _PAGE = resource.getpagesize()
+SPARE_FILES = 200
+"""What a server or a driver may have open besides its clients."""
 
 
 class BenchError(Exception):
@@ -30,7 +32,8 @@ def raise_open_files(needed: int = 0) -> None:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if needed > hard:
-        raise BenchError(f"{needed} open files are needed, but the limit is {hard} (ulimit -Hn)")
+        raise BenchError(f"{needed} open files are needed, by the server as by its clients, but the limit "
+                         f"is {hard} (ulimit -Hn): raise it or take fewer clients")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -7,50 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import sleep
 
-from tests.bench import servers
-from tests.bench.driver import Load, Result, Spec
+from tests.bench import crowds, servers
+from tests.bench.driver import POLLING, WEBSOCKET, Load, Result, Spec
 from tests.bench.figures import DRIVER, Figures, Mark
 from tests.bench.load import Clients
-from tests.bench.process import cpu_seconds, rss_bytes
+from tests.bench.process import SPARE_FILES, cpu_seconds, raise_open_files, rss_bytes
+from tests.bench.scale import HOLD, Scale
 from tests.bench.servers import FAYE, FLOOR, TXBAYEUX, Server
 
-WEBSOCKET, POLLING = "websocket", "long-polling"
 _TARGET = 0.250
 """The p99 latency, in seconds, up to which a rate counts as carried."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of everything."""
-
-    clients: int = 1000
-    channels: int = 10
-    websocket_rates: tuple[int, ...] = (10_000, 20_000)
-    polling_rates: tuple[int, ...] = (5_000,)
-    seconds: float = 5.0
-    warm: float = 1.0
-    step_seconds: float = 3.0
-    """How long each rate is tried when the most is looked for."""
-    first_rates: tuple[int, int] = (60_000, 8_000)
-    """Where the search for the most begins, WebSocket and long-polling."""
-    tries: int = 2
-    """How often a rate may fail before it counts as not carried: somebody else may have had the processor."""
-    refinements: int = 3
-    """How often the gap between what is carried and what is not is halved."""
-    widest: int = 20
-    """How many rates are tried at most to find that gap."""
-    idle: int = 2000
-    settle: float = 1.0
-    """How long they are left alone before their memory is measured."""
-    pause: float = 12.0
-    """For how long the probe looks for pauses."""
-
-
-QUICK = Scale(clients=300, websocket_rates=(5_000,), polling_rates=(2_000,), seconds=1.0, warm=0.3,
-              step_seconds=0.7, tries=1, refinements=0, widest=3, idle=300, pause=0.6)
+_PROBES = 200
+"""Probes a second: a pause is measured to within the 5 ms between two."""
 
 
 class Bench:
@@ -109,15 +80,21 @@ class Bench:
 
     def most(self, kind: str, mark: Mark) -> None:
         """Look for the highest rate that is carried: nothing lost, and p99 below a quarter of a second."""
+        scenario, add = f"most by {kind}", self.figures.add
         for who in self.rivals:
             reached, result = self._search(who, kind)
-            scenario = f"most by {kind}"
-            self.figures.add(scenario, "deliveries a second", "1/s", who, reached, mark)
-            if result is not None:
-                self.figures.add(scenario, "CPU a delivery at that rate", "us", who,
-                                 result.cpu / result.delivered * 1e6)
-                self.figures.add(scenario, "latency p99 at that rate", "ms", who, result.p99 * 1e3)
-                self.figures.add(scenario, DRIVER, "cores", who, result.driver)
+            add(scenario, "deliveries a second", "1/s", who, reached, mark)
+            if result is None:
+                continue
+            add(scenario, "CPU a delivery at that rate", "us", who, result.cpu / result.delivered * 1e6)
+            add(scenario, "latency p99 at that rate", "ms", who, result.p99 * 1e3)
+            add(scenario, DRIVER, "cores", who, result.driver)
+            with self.clients(who, kind) as clients:
+                half = clients.load(Load(reached / 2, self.scale.seconds, self.scale.warm))
+            add(scenario, "latency p99 at half that rate", "ms", who, half.p99 * 1e3, Mark(30))
+            add(scenario, "lost at half that rate", "", who, half.expected - half.delivered, Mark(0))
+            self.say(f"{scenario}, {who}: at half of it, {reached / 2:.0f}/s, p99 {half.p99 * 1e3:.1f} ms, "
+                     f"{half.delivered} of {half.expected} delivered, driver {half.driver:.2f}")
 
     def _search(self, who: str, kind: str) -> tuple[float, Result | None]:
         """Go up, or down, by the half until the limit is between two rates; then halve the gap."""
@@ -162,13 +139,15 @@ class Bench:
         """Measure what idle clients cost, and how long they make another one wait."""
         count, scale = self.scale.idle, self.scale
         scenario = f"{count} idle by {kind}"
+        raise_open_files(count + SPARE_FILES)
         marks = (mark,) if count >= 15_000 else ()
+        pause_marks = (Mark(20),) if count >= 15_000 and scale.pause >= HOLD else ()
         add = self.figures.add
         for who in self.rivals:
             with servers.START[who]() as server:
                 probe = Spec(server.port, server.pid, kind, clients=1, channels=1, publishers=1)
                 with Clients(probe) as clients:
-                    alone = clients.load(Load(50, scale.pause / 2, scale.warm))
+                    alone = clients.load(Load(_PROBES, scale.pause / 2, scale.warm, probe=True))
                 sleep(0.2)
                 before, cpu = rss_bytes(server.pid), cpu_seconds(server.pid)
                 crowd = Spec(server.port, server.pid, kind, count, publishers=0, topic="/idle",
@@ -178,17 +157,21 @@ class Bench:
                     sleep(scale.settle)
                     memory = (rss_bytes(server.pid) - before) / count / 1024
                     with Clients(probe) as clients:
-                        result = clients.load(Load(50, scale.pause, scale.warm))
+                        result = clients.load(Load(_PROBES, scale.pause, scale.warm, probe=True))
                     if not idle.running:
                         raise idle.complain("the idle clients have ended")
             add(scenario, "memory a client (RSS)", "KiB", who, memory, *marks)
             add(scenario, "CPU to come to life, a client", "us", who, cpu / count * 1e6)
-            add(scenario, "CPU while idle, with a probe at 50/s", "cores", who, result.cpu / result.seconds)
+            add(scenario, f"CPU while idle, with a probe at {_PROBES}/s", "cores", who,
+                result.cpu / result.seconds)
             add(scenario, "lost by the probe", "", who, result.expected - result.delivered)
-            add(scenario, "longest pause of a probe", "ms", who, result.worst * 1e3)
-            add(scenario, "the same without idle clients", "ms", who, alone.worst * 1e3)
+            add(scenario, "longest pause of the server", "ms", who, result.work * 1e3, *pause_marks)
+            add(scenario, "the same without idle clients", "ms", who, alone.work * 1e3)
+            add(scenario, "longest wait of a probe", "ms", who, result.worst * 1e3)
+            add(scenario, "such a wait without idle clients", "ms", who, alone.worst * 1e3)
             self.say(f"{scenario}, {who}: {memory:.2f} KiB a client, longest pause "
-                     f"{result.worst * 1e3:.1f} ms, without them {alone.worst * 1e3:.1f} ms")
+                     f"{result.work * 1e3:.1f} ms, longest wait {result.worst * 1e3:.1f} ms; without them "
+                     f"{alone.work * 1e3:.1f} and {alone.worst * 1e3:.1f} ms")
 
 
 def websocket(bench: Bench) -> None:
@@ -213,4 +196,6 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "most-long-polling": lambda bench: bench.most(POLLING, Mark(2.5, FAYE, at_least=True)),
     "idle-websocket": lambda bench: bench.idle(WEBSOCKET, Mark(4.5)),
     "idle-long-polling": lambda bench: bench.idle(POLLING, Mark(4)),
+    "many": crowds.many,
+    "unrelated": crowds.unrelated,
 }

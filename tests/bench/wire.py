@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 MOUNT = "/bayeux"
 TEXT, CLOSE, PING = 1, 8, 9
 
@@ -33,6 +35,13 @@ def handshake(connection_type: str) -> str:
 
 def subscribe(client_id: str, channel: str) -> str:
     return f'[{{"channel":"/meta/subscribe","clientId":"{client_id}","subscription":"{channel}","id":"2"}}]'
+
+
+def subscribe_many(client_id: str, channels: list[str], at_once: int) -> str:
+    """Return an envelope of subscribe messages with so many channels in each."""
+    groups = (channels[at:at + at_once] for at in range(0, len(channels), at_once))
+    return json.dumps([{"channel": "/meta/subscribe", "clientId": client_id, "subscription": group, "id": "2"}
+                       for group in groups])
 
 
 def connect(client_id: str, connection_type: str, advice: str = "") -> str:
