@@ -96,6 +96,19 @@ async def test_a_listener_can_be_taken_away_and_a_bad_one_harms_nobody(live: Liv
 
 
 @ensure
+async def test_what_a_listener_does_comes_after_what_it_is_told_of(live: Live) -> None:
+    live.serve()
+    client = live.client()
+    seen: list[State] = []
+    client.on_state(lambda change: change.state is State.CONNECTED and client.disconnect())
+    client.on_state(lambda change: seen.append(change.state))
+    await within(client.connect())
+    await within(client.disconnect())
+    assert seen == [State.HANDSHAKING, State.CONNECTING, State.CONNECTED, State.DISCONNECTING,
+                    State.DISCONNECTED]
+
+
+@ensure
 async def test_within_async_with_it_is_connected(live: Live) -> None:
     live.serve()
     async with live.client() as client:
