@@ -96,6 +96,19 @@ async def test_a_listener_can_be_taken_away_and_a_bad_one_harms_nobody(live: Liv
 
 
 @ensure
+async def test_what_a_listener_does_comes_after_what_it_is_told_of(live: Live) -> None:
+    live.serve()
+    client = live.client()
+    seen: list[State] = []
+    client.on_state(lambda change: change.state is State.CONNECTED and client.disconnect())
+    client.on_state(lambda change: seen.append(change.state))
+    await within(client.connect())
+    await within(client.disconnect())
+    assert seen == [State.HANDSHAKING, State.CONNECTING, State.CONNECTED, State.DISCONNECTING,
+                    State.DISCONNECTED]
+
+
+@ensure
 async def test_within_async_with_it_is_connected(live: Live) -> None:
     live.serve()
     async with live.client() as client:
@@ -575,11 +588,10 @@ async def test_a_session_that_the_server_ends_for_good_ends_the_client(live: Liv
     connection, _, _ = await within(peer.requests.get())
     connection.answer(b'[{"channel":"/meta/connect","id":"2","successful":true}]')
     await within(connecting)
+    held, _, _ = await within(peer.requests.get())
     events = client.subscribe("/a")
-    for _ in range(2):
-        connection, _, body = await within(peer.requests.get())
-        if b"/meta/connect" in body:
-            connection.answer(b'[{"channel":"/meta/disconnect","successful":true}]')
+    await within(peer.requests.get())
+    held.answer(b'[{"channel":"/meta/disconnect","successful":true}]')
     with pytest.raises(SessionEnded):
         await within(anext(events))
     assert client.state is State.DISCONNECTED

@@ -643,3 +643,51 @@ def test_a_socket_lost_within_the_interval_is_opened_for_the_next_connect() -> N
 
 def test_a_failure_that_says_nothing_was_sent_is_told() -> None:
     assert ConnectionFailed("x", sent=False).is_certain and not LOST.is_certain
+
+
+def test_a_session_that_has_lived_through_a_hold_makes_up_for_those_that_were_forgotten() -> None:
+    driven = Driven().start()
+
+    def forget() -> float:
+        driven.do_("want", "/a")
+        driven.turn()
+        driven.answer(driven.last("/meta/subscribe"), refusal("/meta/subscribe", "402::Unknown client ID"))
+        before = driven.clock.seconds()
+        while not driven.has(HANDSHAKE):
+            driven.clock.advance(0.5)
+        driven.greet()
+        driven.connect()
+        driven.turn()
+        return driven.clock.seconds() - before
+
+    assert [forget(), forget()] == [1, 2]
+    driven.connect()  # the one that was held
+    assert forget() == 1
+
+
+def test_a_better_transport_that_has_proved_itself_is_tried_soon_again() -> None:
+    driven = polling_for_now()
+    for pause in (1, 2):
+        driven.clock.advance(pause)
+        driven.lose()
+    driven.clock.advance(4)
+    driven.opened()
+    driven.connect()
+    driven.connect()  # the one that was held
+    driven.lose()
+    driven.clock.advance(1)
+    driven.lose()  # the second try fails, and polling goes on
+    driven.connect()
+    assert driven.opening == []
+    driven.clock.advance(1)
+    assert driven.opening == [WEBSOCKET]
+
+
+def test_a_held_connect_of_a_session_that_is_gone_is_not_waited_for() -> None:
+    driven = polling_for_now()
+    old = driven.last(CONNECT)
+    driven.clock.advance(1)
+    driven.opened()
+    driven.connect()
+    driven.answer(driven.last(CONNECT), refusal(CONNECT, "402::Unknown client ID"))
+    assert driven.aborted == [old.number]

@@ -157,8 +157,9 @@ def test_one_that_is_to_be_sent_again_is_after_a_pause() -> None:
     request = driven.publish(1, resend=True)
     driven.publish(2, resend=True)
     driven.turn()
-    driven.fail(driven.requests[0])
     driven.publish(3)
+    driven.turn()
+    driven.fail(driven.requests[0])
     driven.turn()
     assert driven.requests == [] and not driven.settled
     driven.clock.advance(1)
@@ -166,6 +167,29 @@ def test_one_that_is_to_be_sent_again_is_after_a_pause() -> None:
     assert [message["data"] for message in sent.messages] == [1, 2, 3]
     driven.agree(sent)
     assert driven.settled[request]["successful"]
+
+
+def test_the_pause_begins_anew_after_an_answer() -> None:
+    driven = Driven().start()
+    driven.publish(resend=True)
+    driven.turn()
+    for _ in range(3):
+        driven.fail(driven.requests[0])
+        driven.clock.advance(1)
+        driven.agree(driven.requests[0])
+        driven.publish(resend=True)
+        driven.turn()
+
+
+def test_what_waits_is_sent_as_soon_as_the_socket_is_open_again() -> None:
+    driven = Driven(WEBSOCKET).start()
+    driven.connect(advice={"reconnect": "retry", "interval": 1000, "timeout": 30_000})
+    driven.lose()
+    driven.publish()
+    driven.clock.advance(1)
+    assert driven.requests == []
+    driven.opened()
+    assert driven.requests[0].channels == ["/a"]
 
 
 def test_one_that_has_certainly_not_arrived_is_sent_again_unasked() -> None:
@@ -649,6 +673,17 @@ def test_leaving_twice_is_leaving() -> None:
     driven.agree(driven.requests[0])
     driven.do_("leave")
     assert driven.state is State.DISCONNECTED
+
+
+def test_nothing_is_asked_for_again_while_leaving() -> None:
+    driven = Driven().start()
+    driven.do_("want", "/a")
+    driven.turn()
+    driven.answer(driven.last(SUBSCRIBE), refusal(SUBSCRIBE, "503::Busy"))
+    driven.do_("leave")
+    driven.clock.advance(1)
+    driven.agree(driven.requests[0])
+    assert not driven.sent
 
 
 def test_messages_that_were_to_be_sent_again_are_not_left_out_of_the_farewell() -> None:
