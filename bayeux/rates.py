@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_ALMOST = 1e-6
-"""Of a token: what adding times up may cost."""
+_ALMOST = 1e-3
+"""Of a token, as adding times up is not exact."""
 
 
 class Rate:
