@@ -56,7 +56,7 @@ def test_an_address_is_in_a_network(address: str) -> None:
     assert address in Networks(("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.2", "11.0.0.0", "9.255.255.255", "2001:db9::1", "", "unix", "x"])
+@pytest.mark.parametrize("address", ["127.0.0.2", "11.0.0.0", "9.255.255.255", "2001:db9::1", "", "unix"])
 def test_or_it_is_in_none(address: str) -> None:
     assert address not in Networks(("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))
 
@@ -73,5 +73,5 @@ def test_there_may_be_no_networks() -> None:
 
 @pytest.mark.parametrize("text", ["", "localhost", "10.0.0.1/8", "10.0.0.0/33", "10.*", "*", "unix:"])
 def test_what_is_no_network_is_told(text: str) -> None:
-    with pytest.raises(BadNetwork, match=re.escape(text)):
+    with pytest.raises(BadNetwork, match=f"{re.escape(text)}.+"):
         read_network(text)
