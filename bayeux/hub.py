@@ -296,7 +296,7 @@ class Hub:
         connect = message.channel == META_CONNECT
         moves = session.stream is not link and (
             isinstance(link, Stream) or (connect and session.stream is not None))
-        if not self._is_of(session, link, moves):
+        if not self.is_of(session, link, moves):
             return None
         if moves and isinstance(link, Stream) and (
             self.settings.require_handshake_per_connection
@@ -306,7 +306,7 @@ class Hub:
             return None
         return session
 
-    def _is_of(self, session: Session, link: Link, moves: bool) -> bool:
+    def is_of(self, session: Session, link: Link, moves: bool) -> bool:
         """Say whether a link may speak for a session, as far as cookies tell (B-2).
 
         Clients without cookies may, but not take over the events of one whose cookie has been seen.

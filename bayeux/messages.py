@@ -89,6 +89,7 @@ class Rejected(Struct):
     id: MessageID = UNSET
     subscription: str | tuple[str, ...] | None = None
     """What it would have subscribed to, if it is known."""
+    client_id: str | None = None
 
 
 class _Head(Struct):

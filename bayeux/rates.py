@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_ALMOST = 1e-6
-"""Of a token: what adding times up may cost."""
+_ALMOST = 1e-3
+"""Of a token, as adding times up is not exact."""
 
 
 class Rate:
@@ -13,25 +13,20 @@ class Rate:
     jump.  Any time that has passed, 0.0 too, is a full bucket, so whoever takes nothing has none.
     """
 
-    __slots__ = ("_depth", "interval")
+    __slots__ = ("depth", "interval")
 
     def __init__(self, per_second: float, burst: int) -> None:
         self.interval = 1.0 / per_second
         """Seconds from one token to the next."""
-        self._depth = (burst - 1 + _ALMOST) * self.interval
-
-    @property
-    def refill(self) -> float:
-        """How long an empty bucket takes to be full, in seconds."""
-        return self._depth + self.interval
+        self.depth = (burst - 1 + _ALMOST) * self.interval
 
     def wait(self, full_at: float, now: float) -> float:
         """Return for how many seconds there will be no token; 0 if there is one."""
-        wait = full_at - self._depth - now
+        wait = full_at - self.depth - now
         return wait if wait > 0.0 else 0.0
 
     def take(self, full_at: float, now: float) -> float:
-        """Return the bucket without one more token, whether there is one or not."""
+        """Return the bucket with one token less, whether there was one or not."""
         return (full_at if full_at > now else now) + self.interval
 
 
@@ -42,10 +37,10 @@ class Buckets:
     it is thrown away whole: forgetting takes no timer and no search.
     """
 
-    __slots__ = ("_before", "_latest", "_rate", "_turn")
+    __slots__ = ("_before", "_depth", "_interval", "_latest", "_refill", "_turn")
 
     def __init__(self, rate: Rate) -> None:
-        self._rate = rate
+        self._depth, self._interval, self._refill = rate.depth, rate.interval, rate.depth + rate.interval
         self._latest: dict[str, float] = {}
         self._before: dict[str, float] = {}
         self._turn = 0.0
@@ -62,12 +57,12 @@ class Buckets:
         full_at = self._latest.get(key)
         if full_at is None:
             full_at = self._before.get(key, 0.0)
-        if self._rate.wait(full_at, now):
+        if full_at - now > self._depth:
             return False
-        self._latest[key] = self._rate.take(full_at, now)
+        self._latest[key] = (full_at if full_at > now else now) + self._interval
         return True
 
     def _forget(self, now: float) -> None:
-        self._before = self._latest if now < self._turn + self._rate.refill else {}
+        self._before = self._latest if now < self._turn + self._refill else {}
         self._latest = {}
-        self._turn = now + self._rate.refill
+        self._turn = now + self._refill

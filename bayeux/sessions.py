@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -50,6 +50,8 @@ class Sessions:
         self._settings = settings
         self._metrics = metrics
         self._by_id: dict[str, Session] = {}
+        self.get: Callable[[str | None], Session | None] = cast(Any, self._by_id.get)
+        """Returns the live session of that id, None if there is none (I-3)."""
         self._registry: Registry[Session] = Registry()
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
         self.held_by_browser: dict[str, int] = {}
@@ -86,10 +88,6 @@ class Sessions:
     def channels(self) -> int:
         """How many channels and patterns have a subscriber (Q-11)."""
         return len(self._registry)
-
-    def get(self, client_id: str) -> Session | None:
-        """Return the live session of that id (I-3)."""
-        return self._by_id.get(client_id)
 
     # -- life -----------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
 Limit = Annotated[int, Meta(ge=1)]
 PerSecond = Annotated[float, Meta(ge=0, le=1_000_000)]
+Burst = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 ConnectionType = Literal["websocket", "eventsource", "long-polling", "callback-polling"]
 TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-polling", "callback-polling")
@@ -213,22 +214,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connects_per_second: PerSecond = 10.0
     """Connects of one session that are answered with nothing new; more than that are answered late.  A
     client meets it only if it does not wait as it is told, or does not acknowledge; 0: any number (G-25)."""
-    connects_burst: Limit = 20
+    connects_burst: Burst = 20
     """So many of them at once."""
     messages_per_second: PerSecond = 0.0
     """Messages of one session, connects not counted; 0: any number.  Set it to some times what your
     application sends (G-17)."""
-    messages_burst: Limit = 100
+    messages_burst: Burst = 100
     """So many of them at once."""
     messages_per_second_per_address: PerSecond = 0.0
     """Messages from one IP address, connects not counted; 0: any number.  Behind a proxy, name that in
     ``trusted_proxies`` first, or it is one address to all (G-17)."""
-    messages_burst_per_address: Limit = 1_000
+    messages_burst_per_address: Burst = 1_000
     """So many of them at once."""
     handshakes_per_second_per_address: PerSecond = 0.0
     """Handshakes from one IP address; 0: any number.  As above; and a company or a mobile network may have
     one address for all, who all come at once after a restart (G-18)."""
-    handshakes_burst_per_address: Limit = 100
+    handshakes_burst_per_address: Burst = 100
     """So many of them at once."""
     max_refused: Limit = 1_000
     """Messages that may be refused for their rate in a minute, of one session or address; after that

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IAddress, IReactorFDSet
 from twisted.internet.task import Clock
 from twisted.internet.tcp import _AbortingMixin
 from twisted.python.failure import Failure
@@ -64,8 +64,9 @@ class Reactor(Clock):
 class ServerEnd(_AbortingMixin, FileDescriptor):
     """The server's end of one connection."""
 
-    def __init__(self, reactor: Reactor, protocol: Any) -> None:
+    def __init__(self, reactor: Reactor, protocol: Any, peer: IAddress) -> None:
         super().__init__(reactor)
+        self.peer = peer
         self.connected = 1
         self.protocol = protocol
         self.taken = b""
@@ -114,8 +115,8 @@ class ServerEnd(_AbortingMixin, FileDescriptor):
         super().connectionLost(reason)
         protocol.connectionLost(reason)
 
-    def getPeer(self) -> IPv4Address:
-        return IPv4Address("TCP", "192.0.2.7", 50_000)
+    def getPeer(self) -> IAddress:
+        return self.peer
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 80)
@@ -157,10 +158,11 @@ class Net:
         """Return the time of day."""
         return self.START + self.reactor.seconds()
 
-    def open(self) -> Wire:
-        """Connect."""
-        protocol = self.site.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_000))
-        end = ServerEnd(self.reactor, protocol)
+    def open(self, address: str = "192.0.2.7") -> Wire:
+        """Connect from an IP address; "" is by a UNIX socket."""
+        peer: IAddress = IPv4Address("TCP", address, 50_000) if address else UNIXAddress(None)
+        protocol = self.site.buildProtocol(peer)
+        end = ServerEnd(self.reactor, protocol, peer)
         end.startReading()
         self.ends.append(end)
         protocol.makeConnection(end)
@@ -298,8 +300,8 @@ def parse_head(data: bytes) -> tuple[Response, bytes]:
 class HTTP:
     """HTTP by one connection."""
 
-    def __init__(self, net: Net) -> None:
-        self.wire = net.open()
+    def __init__(self, net: Net, address: str = "192.0.2.7") -> None:
+        self.wire = net.open(address)
         self._data = b""
 
     def send(self, data: bytes) -> None:

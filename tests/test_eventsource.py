@@ -125,6 +125,35 @@ def test_another_browser_gets_no_stream(headers):
     assert net.session(client.id).stream is None
 
 
+def test_a_client_that_sends_no_cookie_gets_its_stream(door):
+    """F-9, B-2: it was given one with its handshake, and as a page of another site may not send it back."""
+    net = Net(door)
+    http = HTTP(net)
+    client = http.ask(post(HANDSHAKE)).messages[0]["clientId"]
+    assert net.session(client).browser_id is not None
+    stream = EventSourceClient(net, client)
+    http.ask(post(beat(client), subscribe(client, "/news")))
+    net.publish(1)
+    assert stream.messages() == [event(1)]
+
+
+def test_a_client_without_its_cookie_gets_no_stream_where_one_is_required():
+    """F-9, B-2."""
+    net = Net(require_browser_cookie=True)
+    client = HTTP(net).ask(post(HANDSHAKE)).messages[0]["clientId"]
+    assert status(net, client) == 404
+
+
+def test_a_client_that_has_once_sent_its_cookie_has_to(door):
+    """F-9, B-2: by whatever request."""
+    net = Net(door)
+    response = HTTP(net).ask(post(HANDSHAKE))
+    client, cookie = response.messages[0]["clientId"], response.headers["set-cookie"].partition(";")[0]
+    HTTP(net).ask(post(beat(client), cookie=cookie))
+    assert status(net, client) == 404
+    assert EventSourceClient(net, client, cookie=cookie).head.status == 200
+
+
 def test_a_session_without_a_cookie_needs_none():
     """F-9, B-7: as one that was opened by WebSocket."""
     net = Net()

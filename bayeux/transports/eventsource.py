@@ -35,15 +35,19 @@ class EventSources:
     def answer(self, request: HTTPRequest, cors: Headers, browser_id: str | None) -> Takeover | int:
         """Return the stream that a request asks for, or the HTTP status that refuses it (F-2, F-7).
 
-        Its origin has been checked.  The clientId is in the address, so its browser has to match (F-9).
+        Its origin has been checked.  The clientId is in the address, so its browser has to match, if that is
+        known to send a cookie (F-9); of one that does not the clientId is all that there is, here as with any
+        other transport (B-2).
         """
         if self.streams.hub.sessions.closed:
             return 503
         client_id = request.target.partition(b"?")[0].rpartition(b"/")[2].decode("latin-1")
         session = self.streams.hub.sessions.get(client_id)
-        if session is None or session.browser_id not in (None, browser_id):
+        if session is None:
             return 404  # which keeps a browser from trying again
         link = EventSource(self.streams, request, browser_id, session)
+        if not self.streams.hub.is_of(session, link, moves=True):
+            return 404
         return Takeover(HTTPReply(200, _HEADERS + cors), cast(IProtocol, link))
 
 
