@@ -137,7 +137,7 @@ def test_a_single_host_is_that_of_all_proxies() -> None:
 
 @pytest.fixture(params=[in_site, in_bayeux_site])
 def door(request: pytest.FixtureRequest) -> Door:
-    return request.param  # type: ignore[no-any-return]  # which pytest does not know
+    return request.param
 
 
 def seen(net: Net) -> list[tuple[str, bool, str]]:
@@ -150,7 +150,7 @@ def seen(net: Net) -> list[tuple[str, bool, str]]:
         found.append((request.address, request.secure, request.host))
         return answer(request)
 
-    polling.answer = watched  # type: ignore[method-assign]
+    polling.answer = watched
     return found
 
 
