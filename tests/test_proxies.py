@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bayeux.settings import Settings, SettingsError
 from bayeux.transports import HTTPRequest
 from bayeux.transports.proxies import Proxies
-from tests.fakenet import HANDSHAKE, HTTP, Net, connect, in_bayeux_site, in_site, post
+from tests.fakenet import HANDSHAKE, HTTP, Net, connect, in_bayeux_site, in_site, post, request
 
 PROXY = "192.0.2.7"
 """From which all connections of ``Net`` come."""
@@ -248,6 +249,22 @@ def test_held_connects_are_counted_by_client(door: Door) -> None:
             connection.send(post(connect(answer["clientId"]), x_forwarded_for=address))
         held.append(len(connection.responses()))
     assert held == [1, 1]
+
+
+@pytest.mark.parametrize(("trusted", "client"), [(PROXY, "203.0.113.5"), ("10.0.0.0/8", PROXY)])
+@pytest.mark.parametrize("data", [
+    pytest.param(post(HANDSHAKE, x_forwarded_for="203.0.113.5"), id="answered"),
+    pytest.param(post("x" * 200, x_forwarded_for="203.0.113.5"), id="too large"),
+    pytest.param(request(path="/bayeux/client.js", x_forwarded_for="203.0.113.5"), id="by twisted.web")])
+def test_the_access_log_names_the_client(tmp_path: Path, trusted: str, client: str, data: bytes) -> None:
+    """O-8, G-33: if it is known."""
+    path = tmp_path / "access.log"
+    net = Net(trusted_proxies=(trusted,), access_log=str(path), max_body=150)
+    net.site.doStart()
+    HTTP(net).ask(data)
+    net.site.doStop()
+    (line,) = path.read_text().splitlines()
+    assert line.split(" ")[0].strip('"') == client
 
 
 # -- settings -----------------------------------------------------------------------------------
