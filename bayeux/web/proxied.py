@@ -24,12 +24,13 @@ from bayeux.web.response import hand_over
 _TEXT = b"PROXY "
 _TEXT_MOST = 107
 """Bytes of a header of version 1, its line end included."""
+_PORTS = 65_535
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
 """Bytes of a header of version 2 up to the addresses."""
 _LOCAL, _PROXY = 0x20, 0x21
 _UNKNOWN, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
-_ADDRESSES = {_UNKNOWN: 0, _TCP4: 12, _TCP6: 36, _UNIX: 216}
+_ADDRESSES = {_TCP4: 12, _TCP6: 36, _UNIX: 216}
 """Bytes of the addresses of each family."""
 _TLS = 0x20
 """The type of what is told about TLS."""
@@ -75,7 +76,7 @@ def _read_text(data: bytes) -> Header | None:
     match data[:end].split(b" "):
         case [_, b"UNKNOWN", *_]:
             return Header(end + 2, None)
-        case [_, b"TCP4" | b"TCP6" as family, source, _, port, _] if port.isdigit():
+        case [_, b"TCP4" | b"TCP6" as family, source, _, port, _] if port.isdigit() and int(port) <= _PORTS:
             try:
                 address = ip_address(source.decode("ascii"))
             except ValueError:
@@ -99,12 +100,12 @@ def _read_binary(data: bytes, most: int) -> Header | None:
         return None
     if command == _LOCAL:
         return Header(size, None)
+    if family == _UNKNOWN:
+        return Header(size, None)  # whatever else it says is not to be looked at
     if family not in _ADDRESSES or length < _ADDRESSES[family]:
         raise BadHeader
     start = _FIXED + _ADDRESSES[family]
     addresses, secure = data[_FIXED:start], _is_by_tls(data[start:size])
-    if family == _UNKNOWN:
-        return Header(size, None)
     address: IAddress
     if family == _TCP4:
         address = _address(IPv4(addresses[:4]), int.from_bytes(addresses[8:10]))
