@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.bench.__main__ import main
 from tests.bench.driver import POLLING, WEBSOCKET, Load, Spec
 from tests.bench.figures import DRIVER, Figure, Figures, Mark
 from tests.bench.load import Clients
+from tests.bench.peers import PollingPeer
 from tests.bench.process import BenchError, Process, cpu_seconds
 from tests.bench.scale import Scale
 from tests.bench.scenarios import SCENARIOS, Bench
@@ -71,6 +73,20 @@ def test_half_of_the_most_is_measured_too():
     of = {figure.name: figure.value(TXBAYEUX) for figure in figures}
     assert (of["deliveries a second"], of["lost at half that rate"]) == (300, 0)
     assert 0 < of["latency p99 at half that rate"] < 250
+
+
+def test_the_session_of_a_publisher_outlives_a_long_rest():
+    sent = []
+
+    class Publisher(PollingPeer):
+        def send(self, data):
+            sent.append(data)
+
+    peer = Publisher(SimpleNamespace(port=1), channel=None)
+    peer.on(b'[{"channel":"/meta/handshake","successful":true,"clientId":"abc"}]')
+    peer.sock.close()
+    [connect] = json.loads(sent[0].partition(b"\r\n\r\n")[2])
+    assert connect["advice"] == {"timeout": 0, "interval": 600_000}
 
 
 def test_clients_that_get_an_event_twice_are_found():

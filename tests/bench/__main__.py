@@ -22,7 +22,7 @@ def arguments() -> argparse.ArgumentParser:
         "Measure txbayeux beside bare floors and beside Faye; each figure is a ratio within one run."))
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO",
                         help=f"which; all if none is named: {', '.join(SCENARIOS)}")
-    parser.add_argument("--quick", action="store_true", help="a smoke test of all, in about 40 s")
+    parser.add_argument("--quick", action="store_true", help="a smoke test of all, in about a minute")
     parser.add_argument("--runs", type=int, default=1, help="take the medians of so many runs [1]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
     parser.add_argument("--idle", type=int, metavar="N", help=f"how many idle clients [{Scale.idle}]")
