@@ -19,6 +19,9 @@ from bayeux.metrics import Metrics
 _YOUNG = (20_000, 4)
 """Objects in the first generation, and collections of it for one of the second: up to 10 milliseconds."""
 _NEVER = 1_000_000_000
+_OFTEN = 1.0
+"""Seconds between two collections of what is young.  Python counts objects made less those freed: where
+clients come back as fast as they go it would not collect for long, and then all that has come since."""
 _EACH = 20e-6
 """Seconds that a full collection takes for each client, at most."""
 
@@ -39,6 +42,7 @@ class Garbage:
         self._metrics = metrics
         self._before: tuple[int, int, int] | None = None
         self._timer: IDelayedCall | None = None
+        self._young: IDelayedCall | None = None
 
     def start(self) -> None:
         """Leave out what there is by now, modules and functions, from all collections to come."""
@@ -48,6 +52,7 @@ class Garbage:
             gc.freeze()
             gc.set_threshold(*_YOUNG, _NEVER)
             self._timer = self._clock.callLater(self._interval, self._collect)
+            self._young = self._clock.callLater(_OFTEN, self._collect_young)
 
     def stop(self) -> None:
         """Leave it to Python again."""
@@ -55,9 +60,14 @@ class Garbage:
             gc.set_threshold(*self._before)
             gc.unfreeze()
             self._before = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._young):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._young = None
+
+    def _collect_young(self) -> None:
+        self._young = self._clock.callLater(_OFTEN, self._collect_young)
+        gc.collect(1)
 
     def _collect(self) -> None:
         self._timer = self._clock.callLater(self._interval, self._collect)

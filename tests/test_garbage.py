@@ -81,6 +81,19 @@ def test_the_longest_pause_is_known(clock):
     assert 0 < metrics.longest_collection < 10
 
 
+def test_what_is_young_is_collected_every_second(garbage, clock):
+    """However few objects Python has counted since: or what it finds in the end would be everything."""
+    garbage.start()
+    thing = Thing()
+    thing.itself = thing
+    young = weakref.ref(thing)
+    del thing
+    clock.advance(0.9)
+    assert young() is not None
+    clock.advance(0.1)
+    assert young() is None
+
+
 def test_many_clients_are_not_kept_waiting(clock):
     """A full collection is put off, and made when they are few enough."""
     clients, metrics = 1_001, Metrics()
