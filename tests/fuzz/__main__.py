@@ -23,6 +23,8 @@ from tests.fuzz.targets import TARGETS
 
 _BATCH = 32
 """As in ``base``, which may not be imported yet."""
+_OFTEN = 10_000
+"""Inputs after which it is told how far things are."""
 
 
 class Runner:
@@ -43,6 +45,8 @@ class Runner:
         if self.count == self._runs:
             self.end()
         self.count += 1
+        if self.count % _OFTEN == 0:
+            print(f"{self.count} inputs, {self.found} found", flush=True)
         self._batch.append(data)
         try:
             self._target.run(data)

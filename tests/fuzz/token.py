@@ -45,7 +45,6 @@ class Token(Target):
                      ChannelRule(pattern="/third", subscribe="token"),
                      ChannelRule(pattern="/other", subscribe="nobody")),
             revoked_tokens=("gone",), max_ext=8_000)
-        self._client = self._world.client()
 
     def run(self, data: bytes) -> None:
         """Show it, and try whatever it might open."""
@@ -75,7 +74,7 @@ class Token(Target):
         world.ask({"channel": "/meta/disconnect", "clientId": session})
 
     def _show_grant(self, text: bytes) -> None:
-        client, grant = self._client, _read(text)
+        grant = _read(text)
         if not isinstance(grant, dict):
             return
         if grant.get("sig") == "*":
@@ -83,8 +82,10 @@ class Token(Target):
             text = re.sub(rb'"sig"\s*:\s*"\*"', b'"sig":"%b"' % signature.encode(), text)
             grant = _read(text)
         opened = [grant["pat"]] if _is_good_grant(grant) else []
+        client = self._world.client()  # a grant that has been good is so until it ends
         for wanted in WANTED:
             self._try(client.id, wanted, opened, text)
+        client.ask(client.message("/meta/disconnect"))
 
     def _try(self, session: str, wanted: str, granted: list[str], grant: bytes | None) -> None:
         """Subscribe, and compare the answer with what has been granted and what the key may grant (S-10)."""
