@@ -10,8 +10,8 @@ from tests.fuzz.base import BATCH
 from tests.fuzz.mutate import mutations
 from tests.fuzz.targets import TARGETS
 
-RUNS = {"channels": 20_000, "envelope": 6_000, "signature": 8_000, "token": 4_000, "http": 1_000,
-        "websocket": 1_000}
+RUNS = {"channels": 20_000, "envelope": 6_000, "signature": 8_000, "token": 4_000,
+        "proxied": 2_000, "http": 1_000, "websocket": 1_000}
 """A second or two each."""
 
 

@@ -389,7 +389,8 @@ class Member:
     """A client that comes by somebody else's connection, as by a proxy's."""
 
     def __init__(self, net: Net, letter: str) -> None:
-        self.headers = {"cookie": f"BAYEUX_BROWSER={letter * 20}", "x_who": letter,
+        self.address = f"203.0.113.{ord(letter) - 90}"
+        self.headers = {"cookie": f"BAYEUX_BROWSER={letter * 20}", "x_forwarded_for": self.address,
                         "origin": "http://example.org"}
         self.letter = letter
         self.client = shake(HTTP(net), **self.headers)
@@ -403,12 +404,12 @@ class Member:
 @pytest.mark.parametrize("together", [1, 3, 40])
 def test_replies_do_not_cross_clients_on_one_connection(together: int) -> None:
     """CVE-2024-41671, CVE-2020-35681: their heads are of one length, and differ in who they are from."""
-    net = Net()
+    net = Net(trusted_proxies=("192.0.2.7",))
     links = {}
 
     class Watching(Policy):
         def can_publish(self, session: Any, channel: str, message: Any, link: Any) -> bool:
-            links[message.id] = link.header("x-who"), link.browser_id, session.id
+            links[message.id] = link.address, link.header("cookie"), link.browser_id, session.id
             return True
 
     net.hub.policy = Watching()
@@ -426,7 +427,8 @@ def test_replies_do_not_cross_clients_on_one_connection(together: int) -> None:
         reply, answer = response.messages
         identity = f"{member.letter}{number:04}"
         assert (reply["id"], answer["data"]) == (identity, [member.client, number])
-        assert links[identity] == (member.letter, member.letter * 20, member.client)
+        assert links[identity] == (
+            member.address, member.headers["cookie"], member.letter * 20, member.client)
 
 
 def test_a_known_head_does_not_let_one_client_use_the_session_of_another() -> None:

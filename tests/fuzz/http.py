@@ -116,7 +116,7 @@ class HTTPDoor(Peers):
 
     name = "http"
     settings: ClassVar = {"max_body": 2_000, "max_header_bytes": 3_000, "max_headers": 20, "max_url": 1_000,
-                          "max_chunks": 50}
+                          "max_chunks": 50, "trusted_proxies": ("192.0.2.7",)}
 
     def __init__(self) -> None:
         self._taken: list[Told] = []

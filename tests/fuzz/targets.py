@@ -7,6 +7,7 @@ TARGETS = {
     "envelope": ("tests.fuzz.envelope", "Envelope"),
     "signature": ("tests.fuzz.signature", "Signature"),
     "token": ("tests.fuzz.token", "Token"),
+    "proxied": ("tests.fuzz.proxied", "Proxied"),
     "http": ("tests.fuzz.http", "HTTPDoor"),
     "websocket": ("tests.fuzz.websocket", "WebSocketReader"),
 }
