@@ -54,6 +54,7 @@ from bayeux.results import deferred, is_later, then
 from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
+from bayeux.speakers import Speakers
 from bayeux.versions import VERSION, check_version
 
 ServiceHandler = Callable[[Session, Any], object]
@@ -87,6 +88,7 @@ class Hub:
         for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
+        self.speakers = Speakers(self.sessions, self.settings)
         self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
         self._failures = Failures(self.sessions, self.metrics, self._connection_types)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
@@ -243,7 +245,7 @@ class Hub:
             return self._finish(self._failures.answer(message, message.error), call, exchange)
         call = Call(message, exchange.link)
         if message.channel != META_HANDSHAKE and message.client_id is not None:
-            call.session = self._find(message, exchange)
+            call.session = self.speakers.find(message, exchange.link, exchange.session)
             if message.channel != META_CONNECT and call.session is not None:
                 self._make_way(call.session)
         try:
@@ -287,41 +289,6 @@ class Hub:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""
         if session.link is not None and session.link.serial:
             self.sessions.release(session, Release.MAKE_WAY)
-
-    def _find(self, message: Message, exchange: Exchange) -> Session | None:
-        """Return the session that a message speaks for, None if there is none or it may not (I-3, I-6)."""
-        session, link = self.sessions.get(cast(str, message.client_id)), exchange.link
-        if session is None or session is not (exchange.session or session):
-            return None
-        connect = message.channel == META_CONNECT
-        moves = session.stream is not link and (
-            isinstance(link, Stream) or (connect and session.stream is not None))
-        if not self.is_of(session, link, moves):
-            return None
-        if moves and isinstance(link, Stream) and (
-            self.settings.require_handshake_per_connection
-            # Only a connect may come for another session: Faye handshakes elsewhere, and then goes on (W-6).
-            or (link.session is not None and not connect)
-        ):
-            return None
-        return session
-
-    def is_of(self, session: Session, link: Link, moves: bool) -> bool:
-        """Say whether a link may speak for a session, as far as cookies tell (B-2).
-
-        Clients without cookies may, but not take over the events of one whose cookie has been seen.
-        """
-        if session.browser_id is None:
-            return True
-        if link.browser_id is session.browser_id:
-            return True
-        if link.browser_id is not None:
-            if link.browser_id != session.browser_id:
-                return False
-            session.has_cookie = True
-            link.browser_id = session.browser_id  # the same text, and no other of its own
-            return True
-        return not (self.settings.require_browser_cookie or (moves and session.has_cookie))
 
     def _session(self, call: Call, exchange: Exchange) -> Session:
         """Return the session of a message that needs one; from here on the batch speaks for that (I-6)."""
@@ -509,27 +476,20 @@ class Hub:
         if len(patterns) > self.settings.max_subscribe:
             raise TooMany("max_subscribe")
         for pattern in patterns:
-            self._check_length(pattern)
-            if not is_pattern(pattern):
-                raise InvalidChannel(pattern)
+            limit = self.settings.exceeded_by(pattern)
+            if limit or not is_pattern(pattern):
+                raise InvalidChannel(pattern, limit)
             if is_reserved(pattern):
                 raise Denied("Forbidden channel", pattern)
         return patterns
 
     def _check_name(self, channel: str) -> None:
         """Raise unless a channel can be published to (P-5, C-16)."""
-        self._check_length(channel)
-        if not is_name(channel):
-            raise InvalidChannel(channel)
+        limit = self.settings.exceeded_by(channel)
+        if limit or not is_name(channel):
+            raise InvalidChannel(channel, limit)
         if is_reserved(channel):
             raise Denied("Forbidden channel", channel)
-
-    def _check_length(self, channel: str) -> None:
-        """Raise for a channel or pattern that is longer than it may be (G-9)."""
-        if len(channel) > self.settings.max_channel:
-            raise InvalidChannel(channel, "max_channel")
-        if channel.count("/") > self.settings.max_segments:
-            raise InvalidChannel(channel, "max_segments")
 
     def _enabled(self, connection_type: str) -> bool:
         return connection_type in self._connection_types or connection_type in _DRAFT_TYPES

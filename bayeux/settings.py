@@ -6,11 +6,8 @@ Times are seconds and sizes are bytes; only the wire speaks milliseconds.
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,9 +16,9 @@ from msgspec import Meta, Struct
 
 from bayeux.addresses import BadNetwork, read_network
 from bayeux.channels import is_pattern
-from bayeux.keys import BadKey, Key, check_rules, exposed, is_exposed, read_keys
+from bayeux.keys import BadKey, Key, check_rules, read_keys
 from bayeux.rules import ChannelRule, KeyRule
-from bayeux.tables import BadRule, Opener, check_channels, check_openers, find_table, nearest, read_tables
+from bayeux.tables import BadRule, Opener, check_channels, check_openers, nearest, read_tables
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Period = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -392,12 +389,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         except BadRule as error:
             raise SettingsError(str(error), error) from None
 
-    def is_short(self, channel: str) -> bool:
-        """Say whether a name or pattern is within its limits (G-9); to be asked before anything else is.
+    def exceeded_by(self, channel: str) -> str:
+        """Return which limit a name or pattern is beyond, "" if none (G-9); to be asked before anything else.
 
         What selects it is as much as its length squared.
         """
-        return len(channel) <= self.max_channel and channel.count("/") <= self.max_segments
+        if len(channel) > self.max_channel:
+            return "max_channel"
+        return "max_segments" if channel.count("/") > self.max_segments else ""
 
     def read_keys(self) -> list[Key]:
         """Read the keys, from their files too, as these are now (Y-10).  Raises ``SettingsError``."""
@@ -431,73 +430,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{name} = {value!r}: {error}") from None
         return cls(**values)
-
-
-def read_toml(path: str) -> dict[str, Any]:
-    """Read settings from a TOML file, its top-level keys being their names.
-
-    Paths of keys that are relative are so to the file.  Raises ``SettingsError`` when it cannot be read
-    or is not TOML, or has secrets in it that everybody may read.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = tomllib.loads(file.read())
-            everybody = is_exposed(os.fstat(file.fileno()).st_mode)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
-        raise SettingsError(f"{path}: {error}") from None
-    except RecursionError:
-        raise SettingsError(f"{path}: nested too deep") from None
-    if everybody and any("secret" in table for table in _key_tables(values)):
-        raise SettingsError(exposed(path))
-    return anchor(values, str(Path(path).parent))
-
-
-def anchor(values: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Return settings whose paths of keys do not depend on where the process is: they are in a folder."""
-    anchored = dict(values)
-    for name in ("authorize_secret_file", "key_directory"):
-        if values.get(name) and isinstance(values[name], str):
-            anchored[name] = os.path.abspath(os.path.join(folder, values[name]))
-    tables = _key_tables(values)
-    if tables:
-        anchored["key"] = [
-            {**table, "secret_file": os.path.abspath(os.path.join(folder, table["secret_file"]))}
-            if isinstance(table.get("secret_file"), str) and table["secret_file"] else table
-            for table in tables]
-    return anchored
-
-
-def _key_tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the tables ``[[key]]``; none if what is there is something else, and wrong."""
-    tables = values.get("key")
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        return []
-    return tables
-
-
-def located(path: str, error: SettingsError) -> SettingsError:
-    """Return a complaint about what is in a file, with its name and, where it is about a table, the line."""
-    line = None
-    if error.rule is not None:
-        text = Path(path).read_text(encoding="utf-8")
-        line = find_table(text, error.rule.table, error.rule.index)
-    return SettingsError(f"{path}: {error}" if line is None else f"{path}:{line}: {error}")
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Read ``NAME=VALUE``; the value is TOML (``5``, ``["a", "b"]``, ``{"/x" = 1}``) or else a plain string.
-
-    Raises ``SettingsError`` when there is no ``=``.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"{text!r} must look like NAME=VALUE")
-    try:
-        return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
-        return name.strip(), value.strip()
 
 
 def _is_origin(text: str) -> bool:

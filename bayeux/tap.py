@@ -9,7 +9,8 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from bayeux.settings import Settings, SettingsError, anchor, located, parse_assignment, read_toml
+from bayeux.configuration import anchor, located, parse_assignment, read_toml
+from bayeux.settings import Settings, SettingsError
 
 DEMO_MOUNT = "/bayeux"
 """Where the demos' pages expect the server."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bayeux.configuration import read_toml
 from bayeux.keys import read_keys
-from bayeux.settings import Settings, read_toml
+from bayeux.settings import Settings
 from tests.cli import Shell
 
 

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 import bayeux.settings
+from bayeux.configuration import anchor, parse_assignment, read_toml
 from bayeux.keys import Key
 from bayeux.rules import KeyRule
-from bayeux.settings import Settings, SettingsError, anchor, parse_assignment, read_toml
+from bayeux.settings import Settings, SettingsError
 
 
 def complaint(**values: Any) -> str:

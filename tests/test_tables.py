@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from bayeux import Settings, SettingsError
+from bayeux.configuration import located, read_toml
 from bayeux.hub import Hub
 from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
-from bayeux.settings import located, read_toml
 from bayeux.tables import check_openers, find_table
 from bayeux.tap import Options, makeService
 

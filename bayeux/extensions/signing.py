@@ -90,8 +90,9 @@ class Signing(Extension):
 
     def _read(self, claimed: Raw, message: Message) -> tuple[_Seal, int, str]:
         """Read what is signed, and by what; here nothing can be told yet of who asks (Y-1, Y-3)."""
-        if not self._settings.is_short(message.channel) or not is_name(message.channel):
-            raise InvalidChannel(message.channel)
+        limit = self._settings.exceeded_by(message.channel)
+        if limit or not is_name(message.channel):
+            raise InvalidChannel(message.channel, limit)
         if message.data is UNSET:
             raise MissingField("data")
         try:

@@ -172,7 +172,7 @@ class Tokens(Extension):
     def _check_patterns(self, patterns: Iterable[str]) -> None:
         """Raise ``ValueError`` for what nobody could subscribe or publish to."""
         for pattern in patterns:
-            if not self._settings.is_short(pattern) or not is_pattern(pattern) or is_reserved(pattern):
+            if self._settings.exceeded_by(pattern) or not is_pattern(pattern) or is_reserved(pattern):
                 raise ValueError("a pattern that is none")
 
     def refused(self, kind: str, error: BayeuxError) -> BayeuxError:

@@ -46,7 +46,7 @@ class EventSources:
         if session is None:
             return 404  # which keeps a browser from trying again
         link = EventSource(self.streams, request, browser_id, session)
-        if not self.streams.hub.is_of(session, link, moves=True):
+        if not self.streams.hub.speakers.is_of(session, link, moves=True):
             return 404
         return Takeover(HTTPReply(200, _HEADERS + cors), cast(IProtocol, link))
 

@@ -32,11 +32,11 @@ settings.configure(
 django.setup()
 
 from django.db import connection, models, transaction  # noqa: E402 - after setup(), as Django wants it
-from django.forms import modelform_factory  # noqa: E402
-from django.http import HttpResponse  # noqa: E402
-from django.shortcuts import redirect  # noqa: E402
-from django.template import engines  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.forms import modelform_factory  # noqa: E402 - as above
+from django.http import HttpResponse  # noqa: E402 - as above
+from django.shortcuts import redirect  # noqa: E402 - as above
+from django.template import engines  # noqa: E402 - as above
+from django.urls import path  # noqa: E402 - as above
 
 
 class Comment(models.Model):
