@@ -93,7 +93,7 @@ def test_nothing_is_open_until_the_connection_is_taken_over(headers):
 @pytest.mark.parametrize(("headers", "status"), [
     ({**UPGRADE, "origin": "http://evil.example"}, 403), ({**LISTEN, "origin": "http://evil.example"}, 403),
     ({**UPGRADE, "sec-websocket-version": "7"}, 426), ({**UPGRADE, "sec-websocket-key": "x"}, 400),
-    ({**LISTEN, "cookie": ""}, 404),
+    ({**LISTEN, "cookie": "BAYEUX_BROWSER=another0123456789"}, 404),
 ])
 def test_refusals_are_counted_and_constant(headers, status):
     """Q-11, G-23."""
@@ -107,7 +107,7 @@ def test_refusals_are_counted_and_constant(headers, status):
 
 @pytest.mark.parametrize(("headers", "status"), [
     ({**UPGRADE, "sec-websocket-version": "7"}, 426), ({**UPGRADE, "sec-websocket-key": "x"}, 400),
-    ({**LISTEN, "cookie": ""}, 404)])
+    ({**LISTEN, "cookie": "BAYEUX_BROWSER=another0123456789"}, 404)])
 def test_a_refusal_may_be_read_by_an_allowed_page(headers, status):
     """O-3."""
     door = Door(allowed_origins=("https://www.example.com",))
@@ -160,7 +160,9 @@ def test_a_stream_has_a_line_without_its_client(logged):
     assert client not in line
 
 
-@pytest.mark.parametrize("headers", [{}, {"origin": "http://evil.example"}, {"Upgrade": "websocket"}])
+@pytest.mark.parametrize("headers", [
+    {"cookie": "BAYEUX_BROWSER=another0123456789"}, {"origin": "http://evil.example"},
+    {"Upgrade": "websocket"}])
 def test_a_stream_that_is_refused_has_a_line_without_its_client(logged, headers):
     """F-9: as its session may well be alive."""
     client = HTTP(logged).ask(post(HANDSHAKE)).messages[0]["clientId"]

@@ -65,9 +65,10 @@ def by_eventsource(net, *channels):
     http = HTTP(net)
     response = http.ask(post(HANDSHAKE))
     client = response.messages[0]["clientId"]
-    stream = EventSourceClient(net, client, cookie=response.headers["set-cookie"].partition(";")[0])
+    cookie = response.headers["set-cookie"].partition(";")[0]
+    stream = EventSourceClient(net, client, cookie=cookie)
     http.ask(post(connect(client, connectionType="eventsource"),
-                  *[subscribe(client, channel) for channel in channels]))
+                  *[subscribe(client, channel) for channel in channels], cookie=cookie))
     return stream, client
 
 
