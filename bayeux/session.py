@@ -172,7 +172,7 @@ class Session:
 
     def __repr__(self) -> str:
         """Return a text that may be logged: without the whole id (G-33)."""
-        return f"<Session {self.id[:6]}... {self.state.name}>"
+        return f"<Session {self.label}... {self.state.name}>"
 
     # -- for applications -----------------------------------------------------------------------
 
@@ -192,6 +192,11 @@ class Session:
         A client that waits is told not to come back by itself; any other has to shake hands anew.
         """
         self._owner.remove(self, "kicked", Release.KICKED)
+
+    @property
+    def label(self) -> str:
+        """The beginning of its id, for operators and logs: nobody can speak with that (G-33)."""
+        return self.id[:8]
 
     @property
     def user(self) -> str | None:

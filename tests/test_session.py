@@ -218,6 +218,8 @@ def test_each_session_has_an_id_of_its_own(owner: FakeOwner) -> None:
 def test_a_session_can_be_logged(session: Session) -> None:
     """G-33, I-4: without its whole id."""
     assert session.id not in repr(session)
+    assert session.label in repr(session)
+    assert 6 <= len(session.label) < 10
     assert "HANDSHAKEN" in repr(session)
 
 
