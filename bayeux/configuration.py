@@ -1,10 +1,12 @@
-"""Where settings are read from: a TOML file, and ``NAME=VALUE`` on a command line."""
+"""Where settings are read from, a TOML file and ``NAME=VALUE`` on a command line; how they are written."""
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +80,16 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):
         return name.strip(), value.strip()
+
+
+def write_value(value: object) -> str:
+    """Write a setting's value as TOML.  Raises ``TypeError`` for what no setting can be."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{write_value(name)} = {write_value(worth)}" for name, worth in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(write_value, value))}]"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    # What JSON escapes TOML escapes alike, and DEL as well.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

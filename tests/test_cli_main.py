@@ -32,7 +32,8 @@ def test_help_names_every_command(shell: Shell) -> None:
     for command in COMMANDS:
         assert re.search(rf"\n    {command.NAME}\s", output)
         assert command.HELP in " ".join(output.split())
-    assert [command.NAME for command in COMMANDS] == ["publish", "subscribe", "keygen", "sign", "token"]
+    assert [command.NAME for command in COMMANDS] == [
+        "publish", "subscribe", "keygen", "sign", "token", "check"]
 
 
 @pytest.mark.parametrize("command", [command.NAME for command in COMMANDS])

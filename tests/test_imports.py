@@ -58,7 +58,7 @@ LEVELS: list[set[str]] = [
     {"server"},
     {"tap", "cli"},
     {"cli.options", "cli.running"},
-    {"cli.keygen", "cli.publish", "cli.sign", "cli.subscribe", "cli.token"},
+    {"cli.check", "cli.keygen", "cli.publish", "cli.sign", "cli.subscribe", "cli.token"},
     {"cli.main"},
     {"__main__"},
 ]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import tomllib
+from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bayeux.settings
-from bayeux.configuration import anchor, parse_assignment, read_toml
+from bayeux.configuration import anchor, parse_assignment, read_toml, write_value
 from bayeux.keys import Key
 from bayeux.rules import KeyRule
 from bayeux.settings import Settings, SettingsError
@@ -363,6 +367,21 @@ def test_an_assignment_needs_its_sign(text: str) -> None:
 def test_no_value_of_an_assignment_is_a_traceback(value: str) -> None:
     with pytest.raises(SettingsError):
         Settings.of(dict([parse_assignment(f"max_batch={value}")]))
+
+
+_scalars = (st.text(st.characters(exclude_categories=["Cs"])) | st.booleans() | st.integers(-2**63, 2**63 - 1)
+            | st.floats(allow_nan=False, allow_infinity=False) | st.datetimes(timezones=st.just(UTC)))
+_names = st.text("ab/*\x7f\"\n")
+
+
+@given(st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(_names, inner)))
+def test_what_is_written_is_read_again(value: object) -> None:
+    assert tomllib.loads(f"value = {write_value(value)}") == {"value": value}
+
+
+def test_what_no_setting_can_be_cannot_be_written() -> None:
+    with pytest.raises(TypeError):
+        write_value(object())
 
 
 @pytest.mark.parametrize(("name", "reason"), [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import string
@@ -13,6 +12,7 @@ from pathlib import Path
 from bayeux.channels import is_pattern
 from bayeux.cli import CommandError
 from bayeux.cli.options import key_id, pattern
+from bayeux.configuration import write_value
 from bayeux.keys import is_key_id
 
 NAME = "keygen"
@@ -65,14 +65,9 @@ def _write(path: str, secret: str) -> None:
 
 
 def _table(identity: str, file: str, arguments: Namespace) -> str:
-    lines = ["[[key]]", f"id = {_toml(identity)}",
-             f"secret_file = {_toml(file)}  # as seen from the folder of the configuration file"]
+    lines = ["[[key]]", f"id = {write_value(identity)}",
+             f"secret_file = {write_value(file)}  # as seen from the folder of the configuration file"]
     for name in ("publish", "subscribe"):
         patterns = getattr(arguments, name)
-        lines.append(f"{name} = {_toml(patterns)}" if patterns else f"{name} = []  # nothing, as yet")
+        lines.append(f"{name} = {write_value(patterns)}" if patterns else f"{name} = []  # nothing, as yet")
     return "\n".join(lines)
-
-
-def _toml(value: object) -> str:
-    """Write a text or a list of texts; what JSON escapes TOML escapes alike."""
-    return json.dumps(value, ensure_ascii=False)
