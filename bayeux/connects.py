@@ -29,6 +29,7 @@ class Connects:
         self._metrics = metrics
         self._brief = 1.0 / settings.connects_per_second if settings.connects_per_second else 0.0
         """To be held for less than this is as good as being answered at once (G-25)."""
+        self._grace = settings.interval + settings.max_interval  # one number for all
         self._finish = finish  # one object for all, and not a bound method for each that is held
 
     def answer(self, call: Call, exchange: Exchange, session: Session) -> Reply:
@@ -68,14 +69,14 @@ class Connects:
 
     def _read_wishes(self, message: Message, session: Session) -> float:
         """Return how long a connect may be held; both that and the interval are for this cycle (K-8)."""
-        wait, interval = self._settings.timeout, self._settings.interval
+        wait, grace = self._settings.timeout, self._grace
         if message.advice is not UNSET:
             asked = message.advised("timeout")
             wait = wait if asked is None else min(wait, asked)
             asked = message.advised("interval")
             if asked is not None:
-                interval = self._capped(asked)
-        session.grace = interval + self._settings.max_interval
+                grace = self._capped(asked) + self._settings.max_interval
+        session.grace = grace
         return wait
 
     def _has_room(self, session: Session, link: Link, reply: Reply) -> bool:

@@ -14,8 +14,9 @@ class Registry(Generic[S]):
     """A map from patterns to subscribers; an entry exists only while it has one (C-17)."""
 
     def __init__(self) -> None:
-        # Dictionaries for sets: subscribers are served in the order in which they came.
-        self._subscribers: dict[str, dict[S, None]] = {}
+        # Dictionaries for sets: subscribers are served in the order in which they came.  Each value is the
+        # pattern, one text for all.
+        self._subscribers: dict[str, dict[S, str]] = {}
 
     def __len__(self) -> int:
         """Return how many patterns have a subscriber."""
@@ -25,9 +26,17 @@ class Registry(Generic[S]):
         """Say whether the pattern has a subscriber."""
         return pattern in self._subscribers
 
-    def add(self, pattern: str, subscriber: S) -> None:
-        """Subscribe; again is no difference (S-6)."""
-        self._subscribers.setdefault(pattern, {})[subscriber] = None
+    def add(self, pattern: str, subscriber: S) -> str:
+        """Subscribe; again is no difference (S-6).
+
+        Returns the pattern as it is kept here: its subscribers need no texts of their own.
+        """
+        subscribers = self._subscribers.setdefault(pattern, {})
+        for kept in subscribers.values():
+            pattern = kept
+            break
+        subscribers[subscriber] = pattern
+        return pattern
 
     def remove(self, pattern: str, subscriber: S) -> None:
         """Unsubscribe; what was not subscribed is no difference (S-6)."""

@@ -159,9 +159,7 @@ class Sessions:
 
     def subscribe(self, session: Session, patterns: Sequence[str]) -> None:
         """Subscribe to patterns that it is not subscribed to yet, effective at once (S-7)."""
-        session.subscriptions += tuple(patterns)
-        for pattern in patterns:
-            self._registry.add(pattern, session)
+        session.subscriptions += tuple(self._registry.add(pattern, session) for pattern in patterns)
 
     def unsubscribe(self, session: Session, patterns: Collection[str]) -> None:
         """Unsubscribe, effective at once (S-8)."""

@@ -76,6 +76,16 @@ def test_a_pattern_is_kept_while_it_has_a_subscriber() -> None:
     assert len(registry) == 0
 
 
+def test_a_pattern_is_one_text_for_all_its_subscribers() -> None:
+    """As each session keeps its own patterns, and thousands may have the same."""
+    registry: Registry[str] = Registry()
+    first = registry.add("/a/b", "x")
+    assert registry.add("".join(["/a", "/b"]), "y") is first
+    registry.remove("/a/b", "x")
+    assert registry.add("".join(["/a", "/b"]), "x") is first
+    assert list(registry.match("/a/b")) == ["y", "x"]
+
+
 def test_a_pattern_is_found_by_no_other_of_its_names() -> None:
     registry: Registry[str] = Registry()
     registry.add("/a/*", "x")

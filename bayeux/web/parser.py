@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+from sys import intern
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -282,7 +283,7 @@ class RequestParser:
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         self.method = self._parser.get_method()
-        self.version = self._parser.get_http_version()
+        self.version = intern(self._parser.get_http_version())  # one text for all
         self.keep_alive = self.version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
