@@ -647,6 +647,7 @@ class AckMachine(RuleBasedStateMachine):
         assert self.client.got == self.owed[:len(self.client.got)]
 
     def teardown(self) -> None:
+        self.world.clock.advance(60)  # who has connected again and again has to wait (G-25)
         self.client.poll()
         assert self.client.got == self.owed
         self.client.poll()
