@@ -3,7 +3,9 @@
 It needs no network. What is generated from the code is made by ``_ext/from_code.py``.
 """
 
+import re
 import sys
+import textwrap
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -20,7 +22,15 @@ version = release = bayeux.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosectionlabel", "from_code"]
 autosectionlabel_prefix_document = True
 exclude_patterns = ["_build", "changelog.d"]
+suppress_warnings = ["toc.empty_glob"]  # a list takes what comes
 nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections|datetime|http|msgspec|treq|twisted|types|typing)\..*|InterfaceClass.*|.*\[\[?"),
+    ("py:.*", r".*InterfaceClass.*"),  # as Sphinx writes zope.interface's in annotations
+    ("py:.*", r"bayeux\.(credentials|exchange|tables|session)\..*"),  # where nothing is for applications
+    ("py:.*", r"bayeux\.messages\.(Advice|Authenticated|Encoded|Rejected)"),
+    ("py:.*", r"Authorizer|Credential|Stream|Parked"),
+]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -55,8 +65,14 @@ pygments_dark_style = "github-dark"
 
 
 def setup(app):
-    """Leave the ids of requirements out of what readers see of docstrings."""
-    def clean(app, what, name, obj, options, lines):
-        lines[:] = without_ids("\n".join(lines)).split("\n")
-
+    """Make of docstrings what readers want to see."""
     app.connect("autodoc-process-docstring", clean)
+
+
+def clean(app, what, name, obj, options, lines):
+    """Leave the ids of requirements out, and show the hierarchies of errors as they are drawn."""
+    text = without_ids("\n".join(lines))
+    if what == "module":
+        text = re.sub(r"(?m)^(``\w+`` {3}.*(?:\n *``\w+`` {3}.*)*)$",
+                      lambda tree: "::\n\n" + textwrap.indent(tree[1].replace("``", ""), "    "), text)
+    lines[:] = text.split("\n")

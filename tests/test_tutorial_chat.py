@@ -39,14 +39,16 @@ class Reader:
         commands.mkdir()
         twistd = Path(sys.executable).with_name("twistd")
         listen = f"--listen tcp:{self.ports['8080']}:interface=127.0.0.1"
-        for name, command in {"bayeux": f"{sys.executable} -m bayeux \"$@\"",
-                              "twistd": f"{twistd} \"$@\" {listen}", "python3": f"{sys.executable} \"$@\""}.items():
+        for name, command in {"bayeux": f'{sys.executable} -m bayeux "$@"',
+                              "twistd": f'{twistd} "$@" {listen}',
+                              "python3": f'{sys.executable} "$@"'}.items():
             (commands / name).write_text(f"#!/bin/sh\nexec {command}\n")
             (commands / name).chmod(0o755)
         self.environment = {"PATH": f"{commands}:/usr/bin:/bin", "PYTHONPATH": str(DOCS.parent)}
 
     def read(self, language: str) -> list[str]:
-        return [re.sub("8080|8000", lambda port: self.ports[port[0]], block) for block in blocks(PAGE, language)]
+        return [re.sub("8080|8000", lambda port: self.ports[port[0]], block)
+                for block in blocks(PAGE, language)]
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -102,7 +104,7 @@ def shows(driver: Chrome, element: str, text: str) -> None:
 
 def sessions(console: str) -> list[tuple[str, str]]:
     """Return the commands in a block, and what each says."""
-    return [(command, output) for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.M)]
+    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.M)
 
 
 def test_it_works_to_the_letter(reader: Reader) -> None:
@@ -158,8 +160,10 @@ def hears(reader: Reader, driver: Chrome, listen: str) -> None:
     listening = subprocess.Popen(shlex.split(listen), cwd=reader.folder, env=reader.environment, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        until(lambda: say(driver, "Bob", "well?") or listening.poll() is not None, lambda: "an event", pause=0.3)
-        assert listening.communicate()[0] == '{"channel":"/chat/lobby","data":{"name":"Bob","text":"well?"}}\n'
+        until(lambda: say(driver, "Bob", "well?") or listening.poll() is not None,
+              lambda: "an event", pause=0.3)
+        heard = '{"channel":"/chat/lobby","data":{"name":"Bob","text":"well?"}}\n'
+        assert listening.communicate()[0] == heard
     finally:
         listening.kill()
         listening.wait()
