@@ -11,18 +11,19 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
-import bayeux  # noqa: E402 - it is found only now
-from from_code import without_ids  # noqa: E402 - as above
+from from_code import without_ids  # noqa: E402 - it is found only now
+
+import bayeux  # noqa: E402 - as above
 
 project = "txbayeux"
 author = "the txbayeux contributors"
-copyright = f"2026, {author}"  # noqa: A001 - Sphinx reads that name
+copyright = f"2026, {author}"
 version = release = bayeux.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosectionlabel", "from_code"]
 autosectionlabel_prefix_document = True
 exclude_patterns = ["_build", "changelog.d"]
-suppress_warnings = ["toc.empty_glob"]  # a list takes what comes
+highlight_language = "text"
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|datetime|http|msgspec|treq|twisted|types|typing)\..*|InterfaceClass.*|.*\[\[?"),

@@ -14,6 +14,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -26,7 +27,12 @@ _ID = r"(?:[A-Z]{1,2}-[0-9]+(?:[a-z])?(?: and |, | to )?)+"
 _IDS = re.compile(rf"[ \n]*\((?:{_ID}|(?:BAYEUX\.md )?sections? [0-9.]+(?: and [0-9.]+)?)\)")
 _HEADING = re.compile(r"\s*# -- (.*?) -+")
 _TIMES = re.compile(r"interval|timeout|processing|leeway|period|window|spread|pause|deadline")
-_LINE = 100
+_ELSEWHERE = ("demo", "client", "load", "cli", "errors.py")
+"""Parts of the package that answer no client."""
+_TOLD = ("BayeuxError", "Denied", "Unauthenticated", "Expired")
+"""Errors whose text is given by whoever raises them."""
+_WORDS = {"activity", "channel", "key", "authorize"}
+"""Settings whose names in a text mean something else as well."""
 
 
 def without_ids(text: str) -> str:
@@ -44,15 +50,19 @@ class Setting(NamedTuple):
     heading: str
 
 
+def _class(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def settings_of(name: str) -> Iterator[Setting]:
     """Yield the fields of a msgspec class, each with what its source says of it."""
-    module, _, attribute = name.rpartition(".")
-    cls = getattr(importlib.import_module(module), attribute)
-    lines, start = inspect.getsourcelines(cls)
+    cls = _class(name)
+    lines, _ = inspect.getsourcelines(cls)
     body = ast.parse("".join(lines)).body[0].body  # type: ignore[attr-defined]  # it is a class
     texts = {
         field.target.id: inspect.cleandoc(text.value.value)
-        for field, text in zip(body, body[1:], strict=False)
+        for field, text in pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
     headings = {}
@@ -134,7 +144,7 @@ def errors_in(package: Path) -> set[tuple[int, str]]:
                if isinstance(cls, type) and issubclass(cls, errors.BayeuxError)}
     found = set()
     for file in package.rglob("*.py"):
-        if {"demo", "client", "load", "cli"} & set(file.relative_to(package).parts) or file.name == "errors.py":
+        if {*_ELSEWHERE} & {*file.relative_to(package).parts}:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
@@ -152,10 +162,8 @@ def _made(cls: type, arguments: list[ast.expr]) -> Any:
     """Make such an error as a call does, if the call says enough; what it does not say is no text."""
     values = [each.value if isinstance(each, ast.Constant) else "x" for each in arguments
               if not isinstance(each, ast.Starred)]
-    texts = 1 if cls.__name__ == "BayeuxError" else 0
-    if cls.__name__ in ("BayeuxError", "Denied", "Unauthenticated", "Expired") and values[texts:texts + 1] and (
-        not isinstance(arguments[texts], ast.Constant)
-    ):
+    text = arguments[1 if cls.__name__ == "BayeuxError" else 0:][:1]
+    if cls.__name__ in _TOLD and text and not isinstance(text[0], ast.Constant):
         return None
     try:
         return cls(*values)
@@ -172,6 +180,7 @@ class SettingsDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Write them as reStructuredText, and have that read."""
         lines, heading = [], ""
+        linked = {field.name for field in msgspec.structs.fields(_class(self.arguments[0]))} - _WORDS
         self.env.note_dependency(inspect.getsourcefile(
             importlib.import_module(self.arguments[0].rpartition(".")[0])))
         for setting in settings_of(self.arguments[0]):
@@ -183,7 +192,10 @@ class SettingsDirective(SphinxDirective):
                       f"   :type: {setting.kind}"]
             if setting.default:
                 lines.append(f"   :default: ``{setting.default}``")
-            lines += ["", textwrap.indent(setting.text, "   "), ""]
+            text = setting.text
+            for name in set() if "prefix" in self.options else linked - {setting.name}:
+                text = text.replace(f"``{name}``", f":confval:`{name}`")
+            lines += ["", textwrap.indent(text, "   "), ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
