@@ -31,16 +31,17 @@ def free_port() -> int:
 class Reader:
     """Somebody who does what the page says; only the ports are others, as those may be taken."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, page: Path = PAGE) -> None:
         self.folder = folder
+        self.page = page
         self.ports = {"8080": str(free_port()), "8000": str(free_port())}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         commands = folder / "bin"
         commands.mkdir()
         twistd = Path(sys.executable).with_name("twistd")
-        listen = f"--listen tcp:{self.ports['8080']}:interface=127.0.0.1"
+        listen = f" --listen tcp:{self.ports['8080']}:interface=127.0.0.1" if page == PAGE else ""
         for name, command in {"bayeux": f'{sys.executable} -m bayeux "$@"',
-                              "twistd": f'{twistd} "$@" {listen}',
+                              "twistd": f'{twistd} "$@"{listen}',
                               "python3": f'{sys.executable} "$@"'}.items():
             (commands / name).write_text(f"#!/bin/sh\nexec {command}\n")
             (commands / name).chmod(0o755)
@@ -48,7 +49,7 @@ class Reader:
 
     def read(self, language: str) -> list[str]:
         return [re.sub("8080|8000", lambda port: self.ports[port[0]], block)
-                for block in blocks(PAGE, language)]
+                for block in blocks(self.page, language)]
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
