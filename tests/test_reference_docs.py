@@ -16,7 +16,9 @@ from twisted.internet.task import Clock
 import bayeux
 import bayeux.client
 from bayeux import ChannelRule, Hub, KeyRule, Link, Settings
+from bayeux.cli.main import COMMANDS
 from bayeux.messages import decode
+from bayeux.tap import Options
 
 DOCS = Path(bayeux.__file__).parent.parent / "docs"
 REFERENCE = DOCS / "reference"
@@ -31,16 +33,29 @@ def page(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of the settings, built by itself, as text."""
-    folder = tmp_path_factory.mktemp("settings")
+def built_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the pages, built by themselves, as text."""
+    folder = tmp_path_factory.mktemp("reference")
     (folder / "index.rst").write_text(page("settings").replace("/topics/limits", "index"))
-    subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "text", "-c", str(DOCS), str(folder),
+    (folder / "commands.rst").write_text(":orphan:\n\n" + page("commands").replace("`settings`", "`index`"))
+    subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "-b", "text", "-c", str(DOCS), str(folder),
                     str(folder / "out")], check=True)
-    return (folder / "out" / "index.txt").read_text(encoding="utf-8")
+    return folder / "out"
 
 
-def test_every_setting_is_on_the_page_with_its_default_and_text(built: str) -> None:
+def test_every_command_is_on_the_page(built_pages: Path) -> None:
+    text = (built_pages / "commands.txt").read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert f"usage: bayeux {command.NAME} [-h]" in text, command.NAME
+
+
+def test_every_option_of_the_server_is_on_the_page() -> None:
+    options = {name.rstrip("=") for name in Options().longOpt} - {"help", "version"}
+    assert options == set(re.findall(r"^``--([a-z-]+)", page("commands"), re.MULTILINE))
+
+
+def test_every_setting_is_on_the_page_with_its_default_and_text(built_pages: Path) -> None:
+    built = (built_pages / "index.txt").read_text(encoding="utf-8")
     letters = re.sub(r"\W", "", built)
     for prefix, cls in (("", Settings), ("channel.", ChannelRule), ("key.", KeyRule)):
         documented = list(settings_of(f"{cls.__module__}.{cls.__qualname__}"))

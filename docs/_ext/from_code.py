@@ -1,8 +1,8 @@
-"""What the reference has of the code itself: every setting, and every error that a client may be told.
+"""What the reference has of the code itself: settings, commands, and the errors that a client may be told.
 
 ``.. settings:: bayeux.settings.Settings`` documents each field of a class, under the headings that stand as
-comments in its source; ``:prefix:`` comes before their names.  Both functions that read the code are used by
-the tests as well, so that nothing is missing from the pages.
+comments in its source; ``:prefix:`` comes before their names.  ``.. commands::`` has what the commands say of
+themselves.  The functions that read the code are used by the tests as well, so that nothing is missing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import json
 import re
 import textwrap
+from argparse import ArgumentParser, HelpFormatter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,8 @@ import msgspec
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
+
+from bayeux.configuration import write_value
 
 _ID = r"(?:[A-Z]{1,2}-[0-9]+(?:[a-z])?(?: and |, | to )?)+"
 _IDS = re.compile(rf"[ \n]*\((?:{_ID}|(?:BAYEUX\.md )?sections? [0-9.]+(?: and [0-9.]+)?)\)")
@@ -82,11 +84,11 @@ def _kind(kind: Any, name: str, text: str) -> str:
     """Say what values a setting takes, and their unit."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return " or ".join(f"``{_toml(value)}``" for value in arguments)
+        return " or ".join(f"``{write_value(value)}``" for value in arguments)
     if origin is tuple:
         inner = arguments[0]
         if get_origin(inner) is Literal:
-            return "list of any of " + ", ".join(f"``{_toml(value)}``" for value in get_args(inner))
+            return "list of any of " + ", ".join(f"``{write_value(value)}``" for value in get_args(inner))
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             return "list of tables"
         return "list of texts"
@@ -123,14 +125,8 @@ def _number(kind: type, limits: msgspec.Meta, name: str, text: str) -> str:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     """Write a default as TOML has it; "" where there is none."""
     if field.default_factory is not msgspec.NODEFAULT:
-        return _toml(field.default_factory())
-    return "" if field.default in (msgspec.NODEFAULT, None) else _toml(field.default)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value)
+        return write_value(field.default_factory())
+    return "" if field.default in (msgspec.NODEFAULT, None) else write_value(field.default)
 
 
 def errors_in(package: Path) -> set[tuple[int, str]]:
@@ -199,7 +195,29 @@ class SettingsDirective(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
+class CommandsDirective(SphinxDirective):
+    """Documents every command of ``bayeux`` by what its ``--help`` says."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write a section for each."""
+        from bayeux.cli.main import COMMANDS
+
+        lines = []
+        for command in COMMANDS:
+            parser = ArgumentParser(prog=f"bayeux {command.NAME}", formatter_class=_Wide)
+            command.add_arguments(parser)
+            title = f"bayeux {command.NAME}"
+            lines += [title, "-" * len(title), "", "::", "", textwrap.indent(parser.format_help(), "   "), ""]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+class _Wide(HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
 def setup(app: Any) -> dict[str, Any]:
-    """Make the directive known to Sphinx."""
+    """Make the directives known to Sphinx."""
     app.add_directive("settings", SettingsDirective)
+    app.add_directive("commands", CommandsDirective)
     return {"version": "1", "parallel_read_safe": True}
