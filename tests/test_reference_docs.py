@@ -47,11 +47,9 @@ def test_every_command_is_on_the_page(built_pages: Path) -> None:
     text = (built_pages / "commands.txt").read_text(encoding="utf-8")
     for command in COMMANDS:
         assert f"usage: bayeux {command.NAME} [-h]" in text, command.NAME
+    for option in Options().longOpt:
+        assert f"--{option}" in text
 
-
-def test_every_option_of_the_server_is_on_the_page() -> None:
-    options = {name.rstrip("=") for name in Options().longOpt} - {"help", "version"}
-    assert options == set(re.findall(r"^``--([a-z-]+)", page("commands"), re.MULTILINE))
 
 
 def test_every_setting_is_on_the_page_with_its_default_and_text(built_pages: Path) -> None:
@@ -146,3 +144,13 @@ def test_what_the_deviations_say_of_errors_is_so() -> None:
         if message.get("clientId") == "C":
             message = {**message, "clientId": session}
         assert ask(message)["error"] == error, situation
+
+
+def test_the_page_of_the_browser_client_has_its_options_and_methods() -> None:
+    script = (Path(bayeux.__file__).parent / "web" / "static" / "client.js").read_text(encoding="utf-8")
+    described = script.partition("@param {object} options")[2].partition("*/")[0]
+    client = script.partition("export class Client")[2]
+    methods = {*re.findall(r"^  (?:async )?(?:get )?([a-z]+)\(.*\{$", client, re.MULTILINE)} - {"constructor"}
+    assert {"subscribe", "publish", "state"} <= methods
+    assert [name for name in {*re.findall(r"`(\w+)`[:,]", described), *methods}
+            if not re.search(rf"``{name}[`(]", page("browser"))] == []

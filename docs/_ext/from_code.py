@@ -196,19 +196,26 @@ class SettingsDirective(SphinxDirective):
 
 
 class CommandsDirective(SphinxDirective):
-    """Documents every command of ``bayeux`` by what its ``--help`` says."""
+    """Documents ``twistd bayeux`` and every command of ``bayeux`` by what their ``--help`` says."""
 
     def run(self) -> list[nodes.Node]:
         """Write a section for each."""
-        from bayeux.cli.main import COMMANDS
-
         lines = []
-        for command in COMMANDS:
-            parser = ArgumentParser(prog=f"bayeux {command.NAME}", formatter_class=_Wide)
-            command.add_arguments(parser)
-            title = f"bayeux {command.NAME}"
-            lines += [title, "-" * len(title), "", "::", "", textwrap.indent(parser.format_help(), "   "), ""]
+        for title, text in helps():
+            lines += [title, "-" * len(title), "", "::", "", textwrap.indent(text, "   "), ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Yield the name of each command, and what it says of itself."""
+    from bayeux.cli.main import COMMANDS
+    from bayeux.tap import Options
+
+    yield "twistd bayeux", Options().getUsage(width=78).strip()
+    for command in COMMANDS:
+        parser = ArgumentParser(prog=f"bayeux {command.NAME}", formatter_class=_Wide)
+        command.add_arguments(parser)
+        yield f"bayeux {command.NAME}", parser.format_help()
 
 
 class _Wide(HelpFormatter):
