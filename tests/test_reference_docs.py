@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 import subprocess
@@ -95,6 +97,18 @@ def test_every_public_name_is_in_the_reference() -> None:
             if f":: bayeux.client.{name}" not in client and name not in errors] == []
     assert "automodule:: bayeux.client.errors" in client
     assert "automodule:: bayeux.errors" in python
+
+
+@pytest.mark.parametrize("name", ["bayeux.BayeuxService", "bayeux.Hub", "bayeux.client.BayeuxClient",
+                                  "bayeux.client.publish_once"])
+def test_a_signature_that_is_written_out_is_that_of_the_code(name: str) -> None:
+    """Sphinx cannot show those with interfaces of Zope."""
+    pages = page("python") + page("client")
+    [written] = re.findall(rf"^\.\. auto(?:class|function):: {name}\((.*)\)$", pages, re.MULTILINE)
+    module, _, attribute = name.rpartition(".")
+    documented = ast.parse(f"def f({written}): pass").body[0].args  # type: ignore[attr-defined]  # it is a def
+    assert [each.arg for each in (*documented.args, *documented.kwonlyargs)] == [
+        *inspect.signature(getattr(sys.modules[module], attribute)).parameters]
 
 
 def test_nothing_in_the_reference_is_without_a_docstring() -> None:
