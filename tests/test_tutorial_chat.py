@@ -114,14 +114,15 @@ def test_it_works_to_the_letter(reader: Reader) -> None:
     _, serve, serve_page, listen = reader.read("shell")
     hello, make_key, try_it = (sessions(block) for block in reader.read("console"))
     reader.write("bayeux.toml", settings)
-    reader.write("index.html", page)
+    (reader.folder / "public").mkdir()
+    reader.write("public/index.html", page)
     reader.start(serve, "8080")
     reader.start(serve_page, "8000")
     with chromium() as driver:
         chat(reader, driver, hello)
         hears(reader, driver, listen)
         said = [(reader.run(command), output) for command, output in make_key]
-        reader.write("index.html", page.replace("</script>", f"{line}</script>"))
+        reader.write("public/index.html", page.replace("</script>", f"{line}</script>"))
         reader.append("bayeux.toml", rules)
         reader.stop("8080")
         shows(driver, "state", "reconnecting")

@@ -200,6 +200,7 @@ class CommandsDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Write a section for each."""
+        self.env.note_reread()
         lines = []
         for title, text in helps():
             lines += [title, "-" * len(title), "", "::", "", textwrap.indent(text, "   "), ""]
