@@ -48,7 +48,7 @@ def built_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_is_on_the_page(built_pages: Path) -> None:
     text = (built_pages / "commands.txt").read_text(encoding="utf-8")
     for command in COMMANDS:
-        assert f"usage: bayeux {command.NAME} [-h]" in text, command.NAME
+        assert f"usage: bayeux {command.NAME} " in text, command.NAME
     for option in Options().longOpt:
         assert f"--{option}" in text
 
