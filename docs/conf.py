@@ -26,11 +26,10 @@ exclude_patterns = ["_build", "changelog.d"]
 highlight_language = "text"
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections|datetime|http|msgspec|treq|twisted|types|typing)\..*|InterfaceClass.*|.*\[\[?"),
-    ("py:.*", r".*InterfaceClass.*"),  # as Sphinx writes zope.interface's in annotations
-    ("py:.*", r"bayeux\.(credentials|exchange|tables|session)\..*"),  # where nothing is for applications
-    ("py:.*", r"bayeux\.messages\.(Advice|Authenticated|Encoded|Rejected)"),
-    ("py:.*", r"Authorizer|Credential|Stream|Parked"),
+    ("py:.*", r"(collections|datetime|http|msgspec|treq|twisted|types|typing)\..*"),  # of others
+    ("py:class", r"bayeux\.(credentials|exchange|tables|session)\..*"),  # where nothing is for applications
+    ("py:class", r"bayeux\.messages\.(Advice|Authenticated|Encoded|Rejected)"),
+    ("py:class", "Authorizer"),
 ]
 
 autodoc_member_order = "bysource"
