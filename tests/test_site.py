@@ -133,7 +133,8 @@ class Server:
         self.slow = Slow()
         root.putChild(b"bayeux", resource)
         root.putChild(b"slow", self.slow)
-        self.site = BayeuxSite(root, resource.endpoint, self.hub.settings, self.clock)
+        self.site = BayeuxSite(root, resource.endpoint, self.hub.settings, self.clock,
+                               lambda: 1_700_000_000 + self.clock.seconds())
 
     def connection(self):
         return Connection(self.site, self.clock)
@@ -706,6 +707,17 @@ def test_the_access_log_has_a_line_for_each_request(logged):
     assert first.startswith('"192.0.2.7" - - [')
     assert '"POST /bayeux HTTP/1.1" 200 ' in first
     assert '"POST /bayeux HTTP/1.1" 400 ' in second
+
+
+def test_the_access_log_says_when_by_the_time_of_day(logged):
+    """The clock of the site's timers is another: it begins with the machine."""
+    server, read = logged
+    server.connection().send(post(HANDSHAKE))
+    server.clock.advance(100)
+    server.connection().send(post(method="GET", path="/nowhere", body=b""))
+    own, other = read().splitlines()
+    assert "[14/Nov/2023:22:13:20 +0000]" in own
+    assert "[14/Nov/2023:22:15:00 +0000]" in other
 
 
 def test_the_access_log_has_no_query(logged):

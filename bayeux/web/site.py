@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
-from twisted.web.http import combinedLogFormatter
+from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -30,13 +32,13 @@ class BayeuxSite(Site):
     ``root`` is the tree of twisted.web; the endpoint's resource stands in it under the same mounts: once
     a connection is twisted.web's, it stays so.  Form bodies are not parsed into ``request.args``.  The
     access log, if there is one, has no queries in it: a JSONP request's query is a client's messages
-    (G-33).
+    (G-33).  ``wall`` tells the time of day, for that log.
     """
 
     noisy = False
 
     def __init__(self, root: IResource, endpoint: Endpoint, settings: Settings,
-                 reactor: IReactorTime) -> None:
+                 reactor: IReactorTime, wall: Callable[[], float] = time.time) -> None:
         super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False,
                          reactor=reactor, logPath=settings.access_log or None,
                          logFormatter=self._log_line)
@@ -46,6 +48,7 @@ class BayeuxSite(Site):
         self.settings = settings
         self.logs = bool(settings.access_log)
         self.clock = reactor
+        self._wall = wall
         self.deadlines: Deadlines[Timed] = Deadlines(reactor, _due)
         self.channels: set[Connection] = set()
         self._mounts = tuple(mount.encode("ascii") for mount in settings.mounts)
@@ -136,14 +139,16 @@ class BayeuxSite(Site):
             self.log(cast(Request, _Answered(request, status, size, hidden)))
 
     def _log_line(self, timestamp: str, request: IRequest) -> str:
-        """Write a request down; twisted.web knows nothing of proxies."""
+        """Write a request down; twisted.web knows nothing of proxies, and its timestamp is by our clock,
+        which is none of the time of day.
+        """
         address = None
         if self.endpoint.proxies is not None and isinstance(request, Request):
             seen = http_request(request, b"")
             self.endpoint.proxies.see_through(seen)
             address = seen.address or None
         shown = cast(IRequest, _Loggable(cast(Request, request), address))
-        return cast(str, combinedLogFormatter(timestamp, shown))
+        return cast(str, combinedLogFormatter(datetimeToLogString(self._wall()), shown))
 
     def channel_lost(self) -> None:
         """Take note of a connection that is gone."""
