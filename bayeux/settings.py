@@ -284,9 +284,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     public_url: str = ""
     """The server's own address as browsers see it, where a proxy hides it: ``https://example.org``."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names by which the server may be called, ``live.example.org``, in ``Host`` as it comes here, whatever
-    the port; empty: any.  Set it where not everybody may use the server: a page whose own name has been
-    made to lead to it (DNS rebinding) passes for one of the server's, but cannot hide that name."""
+    """Names by which the server may be called, ``live.example.org``, in ``Host`` as it comes here and in
+    ``X-Forwarded-Host`` where a trusted proxy sends that, whatever the port; empty: any.  Set it where not
+    everybody may use the server: a page whose own name has been made to lead to it (DNS rebinding) passes for
+    one of the server's, but cannot hide that name."""
     allowed_headers: tuple[str, ...] = ()
     """Request headers that cross-origin pages may send besides the usual ones (O-2)."""
     cookie_name: str = "BAYEUX_BROWSER"

@@ -138,6 +138,19 @@ def test_who_has_been_told_another_name_is_refused(host: str, script: bool) -> N
     assert check(NAMED, request(host=host, origin=f"http://{host}"), script) is None
 
 
+@pytest.mark.parametrize(("host", "outside", "welcome"), [
+    pytest.param("127.0.0.1:8080", "here.example", True, id="the proxy calls the server by another"),
+    pytest.param("here.example", "here.example:8443", True, id="by the same"),
+    pytest.param("127.0.0.1:8080", "evil.example", False, id="the proxy was called by a wrong one"),
+    pytest.param("evil.example", "here.example", False, id="the server was"),
+    pytest.param("here.example", "here.example, evil.example", False, id="no name at all")])
+def test_a_proxy_in_front_is_called_by_them_too(host: str, outside: str, welcome: bool) -> None:
+    """O-1, O-8: by what it says in X-Forwarded-Host, as its Host may be its own idea."""
+    asked = request(host=host, sec_fetch_site="same-origin")
+    asked.host = outside  # as one that is trusted has said
+    assert (check(NAMED, asked) == ()) is welcome
+
+
 def test_by_default_a_server_has_any_name() -> None:
     assert check(DEFAULTS, request(host="whatever.example", origin="http://whatever.example")) is not None
 

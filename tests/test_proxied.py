@@ -43,6 +43,10 @@ LONGEST = b"PROXY UNKNOWN ".ljust(105, b"x") + b"\r\n"
 TOLD = [
     pytest.param(TCP4, "203.0.113.5", False, id="1-TCP4"),
     pytest.param(TCP6, "2001:db8::5", False, id="1-TCP6"),
+    pytest.param(b"PROXY TCP6 ::ffff:203.0.113.5 ::ffff:10.0.0.1 4711 443\r\n", "203.0.113.5", False,
+                 id="1-TCP6 IPv4 by an IPv6 socket"),
+    pytest.param(binary(ip_address("::ffff:203.0.113.5").packed + IPV6[16:], 0x21), "203.0.113.5", False,
+                 id="2-TCP6 IPv4 by an IPv6 socket"),
     pytest.param(binary(IPV4), "203.0.113.5", False, id="2-TCP4"),
     pytest.param(binary(IPV6, 0x21), "2001:db8::5", False, id="2-TCP6"),
     pytest.param(binary(IPV4 + BY_TLS), "203.0.113.5", True, id="2-TCP4 by TLS"),

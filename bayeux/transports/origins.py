@@ -65,7 +65,7 @@ class Origins:
         ``script`` says that it is a JSONP request: browsers send no Origin with those, so they are
         accepted from other sites if any other site is allowed at all (O-6).
         """
-        if self._hosts and _name(request.header("host")) not in self._hosts:
+        if self._hosts and not self._is_called(request):
             return None
         origin = request.header("origin")
         if not origin:
@@ -77,6 +77,15 @@ class Origins:
         if not public and origin not in self._allowed and origin != self._own(request):
             return None
         return _headers(origin)
+
+    def _is_called(self, request: HTTPRequest) -> bool:
+        """Say whether a request is for a name of the server.
+
+        Where a trusted proxy says by which name itself was called, that has to be one too, as the ``Host``
+        that comes here may be the proxy's own idea.
+        """
+        return _name(request.header("host")) in self._hosts and (
+            not request.host or _name(request.host) in self._hosts)
 
     def disclose(self, request: HTTPRequest, script: bool = False) -> HTTPRequest:
         """Return an accepted request as a policy may see it.

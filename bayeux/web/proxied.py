@@ -129,6 +129,9 @@ def _is_by_tls(more: bytes) -> bool:
 
 
 def _address(address: IPv4 | IPv6, port: int) -> IAddress:
+    """Return an address; an IPv4 address that came by an IPv6 socket of the proxy is still one."""
+    if isinstance(address, IPv6) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if isinstance(address, IPv6):
         return IPv6Address("TCP", str(address), port)
     return IPv4Address("TCP", str(address), port)
