@@ -33,6 +33,14 @@ def normal(text: str) -> str | None:
     return str(address)
 
 
+def as_usual(host: str) -> str:
+    """Return the address of a connection as it is usually written; one by a UNIX socket has none, "".
+
+    A socket that listens for IPv6 may have clients by IPv4, whose addresses it writes as IPv6's.
+    """
+    return (normal(host) or host) if ":" in host else host
+
+
 def client_of(address: str, prefix: int) -> str:
     """Return by which text all addresses of one client are counted together.
 

@@ -251,6 +251,17 @@ def test_held_connects_are_counted_by_client(door: Door) -> None:
     assert held == [1, 1]
 
 
+@pytest.mark.parametrize(("address", "known"), [
+    ("203.0.113.5", "203.0.113.5"), ("::ffff:203.0.113.5", "203.0.113.5"), ("2001:DB8::1", "2001:db8::1"),
+    ("fe80::1%eth0", "fe80::1"), ("", "")])
+def test_who_comes_by_no_proxy_is_known_by_the_usual_address(door: Door, address: str, known: str) -> None:
+    """G-19: a socket for IPv6 that has clients by IPv4 too writes their addresses as IPv6's."""
+    net = Net(door)
+    found = seen(net)
+    assert HTTP(net, address).ask(post(HANDSHAKE)).status == 200
+    assert [who for who, _, _ in found] == [known]
+
+
 @pytest.mark.parametrize(("trusted", "client"), [(PROXY, "203.0.113.5"), ("10.0.0.0/8", PROXY)])
 @pytest.mark.parametrize("data", [
     pytest.param(post(HANDSHAKE, x_forwarded_for="203.0.113.5"), id="answered"),

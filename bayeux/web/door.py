@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime, 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bayeux.addresses import as_usual
 from bayeux.deadlines import Deadlines
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
@@ -118,7 +119,7 @@ class Door:
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         peer = self.peer or Peer(transport.getPeer(), ISSLTransport.providedBy(transport))
-        self.address = getattr(peer.address, "host", None) or ""
+        self.address = as_usual(getattr(peer.address, "host", None) or "")
         self.secure = peer.secure
         self._site.channels.add(self)
         transport.registerProducer(self, True)

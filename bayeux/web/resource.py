@@ -15,6 +15,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from bayeux.addresses import as_usual
 from bayeux.hub import Hub
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
@@ -78,7 +79,7 @@ def http_request(request: Request, body: bytes) -> HTTPRequest:
     """Make a transport's request of a twisted.web one."""
     return HTTPRequest(
         method=request.method, target=request.uri, header=_Lookup(request.requestHeaders), body=body,
-        address=getattr(request.getClientAddress(), "host", None) or "", secure=request.isSecure(),
+        address=as_usual(getattr(request.getClientAddress(), "host", None) or ""), secure=request.isSecure(),
     )
 
 
