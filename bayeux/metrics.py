@@ -56,6 +56,8 @@ class Metrics:
     """WebSockets that were cut because their peer did not answer pings (W-14)."""
     closed: Counter[int] = field(default_factory=Counter)
     """WebSockets that the server closed, by close code."""
+    api_errors: Counter[str] = field(default_factory=Counter)
+    """What the API has refused, requests and single messages, by its code."""
     collections_put_off: int = 0
     """Full garbage collections that were not made, as there were too many clients to keep waiting."""
     longest_collection: float = 0.0

@@ -6,12 +6,17 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorFromThreads, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorFromThreads,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -23,6 +28,10 @@ from bayeux.policy import Policy
 from bayeux.service import BayeuxService
 from bayeux.settings import Settings, SettingsError
 from bayeux.web.site import BayeuxSite
+
+if TYPE_CHECKING:
+    from bayeux.api.service import APIService
+    from bayeux.api.site import APISite
 
 
 class CannotListen(SystemExit, Exception):
@@ -53,7 +62,12 @@ class BayeuxServer(BayeuxService):
         self._hangup: Any = None
         """Who was told of a SIGHUP before."""
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
+        self.api: APIService | None = None
+        """The HTTP API, if there is to be one."""
+        if self.settings.api_listen:
+            self.api = self._make_api()
         self._ports: list[IListeningPort] = []
+        self._api_ports: list[IListeningPort] = []
         self._listening = False
         self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
@@ -94,12 +108,20 @@ class BayeuxServer(BayeuxService):
         for port in ports:
             await maybeDeferred(port.stopListening)
         await super().stopService()
-        closed = self._site.close()
+        await self._close_site(self._site)
+        if self.api is not None:  # the last: it is asked whether the server is ready
+            ports, self._api_ports = self._api_ports, []
+            for port in ports:
+                await maybeDeferred(port.stopListening)
+            await self._close_site(self.api.site)
+
+    async def _close_site(self, site: BayeuxSite | APISite) -> None:
+        closed = site.close()
         try:
             await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
         except TimeoutError:
-            self._log.warn("{count} connections were still open", count=len(self._site.channels))
-            self._site.abort()
+            self._log.warn("{count} connections were still open", count=len(site.channels))
+            site.abort()
 
     def _hung_up(self, number: int, frame: object) -> None:
         cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
@@ -115,6 +137,15 @@ class BayeuxServer(BayeuxService):
             return
         self.reload(settings)
 
+    def _make_api(self) -> APIService:
+        from bayeux.api.service import APIService, on_loopback  # klein is much to load for nothing
+
+        text = on_loopback(self.settings.api_listen)
+        self._api_endpoint = text, _endpoint(text, "api_listen")
+        api = APIService(self.hub, self.resource.endpoint)
+        api.setServiceParent(self)
+        return api
+
     def _listen(self) -> None:
         if self._listening:
             return
@@ -122,13 +153,19 @@ class BayeuxServer(BayeuxService):
         if self._read_settings is not None:
             self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
         for text, endpoint in self._endpoints:
-            failures: list[Failure] = []
-            endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)
-            if failures:
-                complaint = f"cannot listen on {text}: {_reason(failures[0])}"
-                if sys.__stderr__ is not None:  # twistd sends sys.stderr to its log
-                    print(f"twistd bayeux: {complaint}", file=sys.__stderr__)
-                raise CannotListen(complaint)
+            self._listen_on(text, endpoint, self._site, self._listens)
+        if self.api is not None:
+            self._listen_on(*self._api_endpoint, self.api.site, self._api_listens)
+
+    def _listen_on(self, text: str, endpoint: IStreamServerEndpoint, site: IProtocolFactory,
+                   listens: Callable[[IListeningPort, str], None]) -> None:
+        failures: list[Failure] = []
+        endpoint.listen(site).addCallback(listens, text).addErrback(failures.append)
+        if failures:
+            complaint = f"cannot listen on {text}: {_reason(failures[0])}"
+            if sys.__stderr__ is not None:  # twistd sends sys.stderr to its log
+                print(f"twistd bayeux: {complaint}", file=sys.__stderr__)
+            raise CannotListen(complaint)
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
@@ -137,6 +174,10 @@ class BayeuxServer(BayeuxService):
         if self._presenter:
             self._log.info("The slideshow's presenter goes to {where}/{page}", where=_where(port, text),
                            page=self._presenter)
+
+    def _api_listens(self, port: IListeningPort, text: str) -> None:
+        self._api_ports.append(port)
+        self._log.info("The API is served on {where}", where=_where(port, text))
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
@@ -184,12 +225,12 @@ def _nothing() -> Resource:
     return _Text("There is nothing here.\n", 404)
 
 
-def _endpoint(text: str) -> IStreamServerEndpoint:
+def _endpoint(text: str, setting: str = "listen") -> IStreamServerEndpoint:
     try:
         return cast(IStreamServerEndpoint, serverFromString(_reactor, text))
     except Exception as error:  # endpoint parsers raise whatever their arguments lead to
         reason = str(error) or type(error).__name__
-        raise SettingsError(f"listen: {text!r} is no endpoint such as tcp:8080 ({reason})") from None
+        raise SettingsError(f"{setting}: {text!r} is no endpoint such as tcp:8080 ({reason})") from None
 
 
 def _put(root: Resource, mount: str, child: Resource) -> None:

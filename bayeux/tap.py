@@ -26,6 +26,9 @@ class Options(usage.Options):
     )
     optParameters = [  # noqa: RUF012 - Twisted declares it so
         ["config", "c", None, "Read settings from this TOML file."],
+        ["api", None, None, "Serve the HTTP API on this endpoint, tcp:9090; on loopback unless that names "
+                            "an interface. It needs --api-key-file. [default: none]"],
+        ["api-key-file", None, None, "The file with the API's key; make one by: bayeux keygen --api FILE"],
         ["access-log", None, None, "Write a line for each request to this file. [default: none]"],
     ]
     optFlags = [["demo", None, "Serve the demos at / beside the server."]]  # noqa: RUF012 - as above
@@ -73,8 +76,11 @@ class Options(usage.Options):
         """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
-        if self["access-log"]:
-            given["access_log"] = self["access-log"]
+        for option in ("access-log", "api-key-file"):
+            if self[option]:
+                given[option.replace("-", "_")] = self[option]
+        if self["api"]:
+            given["api_listen"] = self["api"]
         try:
             settings = Settings.of(file, self._assigned, given)
         except SettingsError:

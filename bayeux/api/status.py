@@ -1,0 +1,51 @@
+"""How the server is: ready or not, and what there is of everything."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from bayeux._version import __version__
+from bayeux.api.errors import APIError
+from bayeux.hub import Hub
+from bayeux.transports.endpoint import Endpoint
+
+
+class Status:
+    """Looks at a hub, and at its endpoint for what is connected."""
+
+    def __init__(self, hub: Hub, endpoint: Endpoint) -> None:
+        self._hub = hub
+        self._endpoint = endpoint
+        self._start = hub.sessions.clock.seconds()
+
+    def check_ready(self) -> None:
+        """Raise ``APIError`` if no more clients are to be sent here."""
+        sessions, most = self._hub.sessions, self._hub.settings.ready_max_sessions
+        if sessions.closed:
+            raise APIError("stopping", "the server is stopping")
+        if most and len(sessions) >= most:
+            raise APIError("overloaded", f"there are {len(sessions)} sessions")
+
+    def stats(self) -> dict[str, Any]:
+        """Return a snapshot; what it costs grows with the number of sessions, to 1 ms for some thousands."""
+        sessions = self._hub.sessions
+        by_transport: Counter[str] = Counter()
+        queued = 0
+        for session in sessions:
+            carrier = session.stream or session.link
+            by_transport["none" if carrier is None else carrier.connection_type] += 1
+            queued += len(session.queue)
+        return {
+            "version": __version__,
+            "uptime": round(sessions.clock.seconds() - self._start, 3),
+            "sessions": len(sessions),
+            "sessions_by_transport": by_transport,
+            "held_connects": sessions.held,
+            "queued_events": queued,
+            "channels": sessions.channels,
+            "connections": len(self._endpoint.connections),
+            "counters": {field.name: getattr(self._hub.metrics, field.name)
+                         for field in dataclasses.fields(self._hub.metrics)},
+        }
