@@ -123,6 +123,22 @@ class BayeuxServer(BayeuxService):
             self._log.warn("{count} connections were still open", count=len(site.channels))
             site.abort()
 
+    def reload(self, settings: Settings | None = None) -> bool:
+        """Read the keys again, and that of the API too: all of them, or else none (Y-10)."""
+        settings = settings or self.settings
+        if self.api is None:
+            return super().reload(settings)
+        try:
+            apply = self.api.prepare(settings)
+        except SettingsError as error:
+            self.hub.metrics.failed_reloads += 1
+            self._log.error("the old keys are kept: {reason}", reason=str(error))
+            return False
+        if not super().reload(settings):
+            return False
+        apply()
+        return True
+
     def _hung_up(self, number: int, frame: object) -> None:
         cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
 

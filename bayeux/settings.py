@@ -394,7 +394,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
         if self.api_listen and not self.api_key_file:
-            yield "api_key_file", "the API needs a key; make one by: bayeux keygen --api api.key"
+            yield "api_key_file", ("the API needs a key: make one by bayeux keygen --api api.key, and name "
+                                   "that file (--api-key-file api.key)")
         if self.require_token and not self.has_keys:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
 

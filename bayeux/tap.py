@@ -76,11 +76,11 @@ class Options(usage.Options):
         """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
-        for option in ("access-log", "api-key-file"):
+        for option, name in (("access-log", "access_log"), ("api", "api_listen"),
+                             ("api-key-file", "api_key_file")):
             if self[option]:
-                given[option.replace("-", "_")] = self[option]
-        if self["api"]:
-            given["api_listen"] = self["api"]
+                given[name] = self[option]
+        given = anchor(given, "")  # here, wherever twistd goes
         try:
             settings = Settings.of(file, self._assigned, given)
         except SettingsError:

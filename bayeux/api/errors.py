@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayeux.errors import BayeuxError, EnvelopeError
+from bayeux.errors import BayeuxError, EnvelopeError, MalformedMessage
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -86,7 +86,10 @@ def of_envelope(error: EnvelopeError) -> APIError:
 
 def of_message(error: BayeuxError) -> APIError:
     """Return the error for one message, of what the hub says of it."""
-    return APIError(code_of(error.code), error.text, limit=error.limit)
+    text = error.text
+    if isinstance(error, MalformedMessage):
+        text = "a message is an object with a channel, which is a string, and data"
+    return APIError(code_of(error.code), text, limit=error.limit)
 
 
 def code_of(number: int) -> str:

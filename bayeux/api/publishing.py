@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from bayeux.api.errors import APIError, Unauthorized, code_of, of_envelope, of_message
 from bayeux.channels import is_name, is_reserved, is_service
 from bayeux.errors import BayeuxError, EnvelopeError
+from bayeux.extensions.signing import claims_signature
 from bayeux.hub import Hub
 from bayeux.messages import Encoded, Message, Rejected, Reply, decode
 from bayeux.session import Link
@@ -92,7 +93,7 @@ class Publisher:
 
 
 def _is_signed(message: Message | Rejected) -> bool:
-    return isinstance(message, Message) and "hmac" in message.extensions()
+    return isinstance(message, Message) and claims_signature(message)
 
 
 def _settled(pending: Deferred[None]) -> Deferred[None]:

@@ -25,6 +25,7 @@ from bayeux.api.sessions import SessionIndex, describe
 from bayeux.api.status import Status
 from bayeux.channels import is_pattern
 from bayeux.hub import Hub
+from bayeux.messages import NO_CHANNEL
 
 _JSON = b"application/json"
 _DEFAULT_PAGE = 100
@@ -45,7 +46,8 @@ class API:
     def __init__(self, hub: Hub, key: bytes, index: SessionIndex, channels: ChannelList, status: Status,
                  metrics: Callable[[], bytes] | None = None, metrics_type: str = "text/plain") -> None:
         self._hub = hub
-        self._key = key
+        self.key = key
+        """What every request but a few has to have."""
         self._index = index
         self._channels = channels
         self._status = status
@@ -104,7 +106,8 @@ class API:
             try:
                 results.append(await self._publisher.publish(message, address))
             except APIError as error:
-                results.append({"channel": message.channel, "error": self._count(error).describe()})
+                name = None if message.channel == NO_CHANNEL else message.channel
+                results.append({"channel": name, "error": self._count(error).describe()})
         return answer(request, {"results": results})
 
     @app.route("/v1/sessions", methods=["GET"])
@@ -158,7 +161,7 @@ class API:
         if not given:
             return False
         scheme, _, key = given[0].partition(b" ")
-        good = hmac.compare_digest(key.strip(), self._key)  # it takes as long for every wrong one
+        good = hmac.compare_digest(key.strip(), self.key)  # it takes as long for every wrong one
         if len(given) > 1 or scheme.lower() != b"bearer" or not good:
             self._hub.metrics.authentication_failures["api_key"] += 1
             raise Unauthorized("this is not the API's key")

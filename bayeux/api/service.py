@@ -33,13 +33,21 @@ class APIService(Service):
                  metrics_type: str = "text/plain") -> None:
         self._hub = hub
         sessions, settings = hub.sessions, hub.settings
-        key = read_key(settings)
         index = SessionIndex(sessions)
         hub.add_listener(index)
         self._traffic = Traffic(sessions.clock, settings, hub.metrics)
-        self.api = API(hub, key, index, ChannelList(sessions, self._traffic), Status(hub, endpoint),
-                       metrics, metrics_type)
+        self.api = API(hub, _read_key(settings), index, ChannelList(sessions, self._traffic),
+                       Status(hub, endpoint), metrics, metrics_type)
         self.site = APISite(self.api.resource, settings, hub.metrics, sessions.clock)
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Read the key again and return what makes it count, and no other.  Raises ``SettingsError``."""
+        key = _read_key(settings) if settings.api_key_file else self.api.key
+
+        def apply() -> None:
+            self.api.key = key
+
+        return apply
 
     def startService(self) -> None:
         """Begin to count."""
@@ -54,8 +62,7 @@ class APIService(Service):
         self._traffic.stop()
 
 
-def read_key(settings: Settings) -> bytes:
-    """Read the key of the API.  Raises ``SettingsError``."""
+def _read_key(settings: Settings) -> bytes:
     try:
         return read_secret(settings.api_key_file)
     except BadKey as error:

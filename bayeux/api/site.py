@@ -37,6 +37,9 @@ class APISite(Site):
         self._metrics = metrics
         self._emptied: Deferred[None] | None = None
 
+    def startFactory(self) -> None:
+        """Open no access log."""
+
     def log(self, request: object) -> None:
         """Write nothing."""
 
