@@ -42,7 +42,7 @@ def test_they_are_listed_by_name() -> None:
     world = World()
     world.subscribe("/b", "/a/**", "/c")
     world.subscribe("/b", "/a/b")
-    assert world.list.by_name("", 10, "") == ([
+    assert world.list.by_name("", 10, None) == ([
         {"channel": "/a/**", "subscribers": 1, "rate": 0.0},
         {"channel": "/a/b", "subscribers": 1, "rate": 0.0},
         {"channel": "/b", "subscribers": 2, "rate": 0.0},
@@ -53,7 +53,7 @@ def test_also_those_that_nobody_listens_to_but_each_once() -> None:
     world = World()
     world.subscribe("/b")
     world.publish(a=3, b=1, c=2)
-    assert world.list.by_name("", 10, "") == ([
+    assert world.list.by_name("", 10, None) == ([
         {"channel": "/a", "subscribers": 0, "rate": 3.0},
         {"channel": "/b", "subscribers": 1, "rate": 1.0},
         {"channel": "/c", "subscribers": 0, "rate": 2.0}], False)
@@ -63,7 +63,7 @@ def test_the_busiest_come_first_and_those_alike_by_name() -> None:
     world = World()
     world.subscribe("/quiet", "/b")
     world.publish(a=1, b=3, d=2, c=2)
-    assert world.list.by_rate("", 10, "") == ([
+    assert world.list.by_rate("", 10, None) == ([
         {"channel": "/b", "subscribers": 1, "rate": 3.0},
         {"channel": "/c", "subscribers": 0, "rate": 2.0},
         {"channel": "/d", "subscribers": 0, "rate": 2.0},
@@ -79,11 +79,11 @@ def test_page_by_page_each_is_met_once(order: str, limit: int) -> None:
     found: list[str] = []
     more = True
     while more:
-        page = listed(found[-1] if found else "", limit, "")
+        page = listed(found[-1] if found else "", limit, None)
         assert len(page[0]) <= limit
         found += names(page)
         more = page[1]
-    assert found == names(listed("", 100, ""))
+    assert found == names(listed("", 100, None))
     assert len(found) == 6
 
 
@@ -107,4 +107,4 @@ def test_behind_a_channel_on_which_nothing_is_published_any_more_there_is_nothin
     """It would be the last."""
     world = World()
     world.publish(a=1, b=2)
-    assert world.list.by_rate("/z", 10, "") == ([], False)
+    assert world.list.by_rate("/z", 10, None) == ([], False)

@@ -117,7 +117,7 @@ REFUSED = {
     "the service": ({"channel": "/service", "data": 1}, 403, "forbidden_channel"),
     "too large a message": ({"channel": "/news", "data": "x" * 65_536}, 413, "too_large"),
     "an empty list": ([], 400, "invalid_message"),
-    "too many": ([{"channel": "/news", "data": 1}] * 101, 413, "too_large"),
+    "too many": ([{"channel": "/news", "data": 1}] * 101, 400, "too_many_messages"),
     "no JSON": (b"{", 400, "invalid_json"),
     "nothing": (b"", 400, "invalid_json"),
     "no text": (b"\xff", 400, "invalid_json"),

@@ -237,8 +237,8 @@ def test_a_wrong_parameter_is_refused(desk: Desk, path: str, query: str) -> None
     assert error_of(desk.ask(f"{path}?{query}")) == (400, "invalid_parameter")
 
 
-@pytest.mark.parametrize("query", ["order=busy", "order=Name", "pattern=a", "pattern=/a//b", "pattern=/*/a",
-                                   "pattern=/" + 1000 * "a" + "/&order=rate"])
+@pytest.mark.parametrize("query", ["order=busy", "order=Name", "order=", "pattern=", "pattern=a",
+                                   "pattern=/a//b", "pattern=/*/a", "pattern=/" + "a" * 1000 + "/"])
 def test_a_wrong_order_or_pattern_is_refused(desk: Desk, query: str) -> None:
     assert error_of(desk.ask(f"/v1/channels?{query}")) == (400, "invalid_parameter")
 

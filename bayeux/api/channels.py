@@ -20,16 +20,16 @@ class ChannelList:
         self._sessions = sessions
         self._traffic = traffic
 
-    def by_name(self, after: str, limit: int, pattern: str) -> tuple[list[dict[str, Any]], bool]:
+    def by_name(self, after: str, limit: int, pattern: str | None) -> tuple[list[dict[str, Any]], bool]:
         """Return so many behind that one, in order of their names, and whether there are more."""
         rates = self._traffic.rates
         names = (name for name in self._sessions.patterns() if name > after)
         more = (name for name in rates if name > after and not self._sessions.subscribers(name))
         found = nsmallest(limit + 1, (name for each in (names, more) for name in each
-                                      if not pattern or covers(pattern, name)))
+                                      if pattern is None or covers(pattern, name)))
         return [self._describe(name) for name in found[:limit]], len(found) > limit
 
-    def by_rate(self, after: str, limit: int, pattern: str) -> tuple[list[dict[str, Any]], bool]:
+    def by_rate(self, after: str, limit: int, pattern: str | None) -> tuple[list[dict[str, Any]], bool]:
         """Return so many behind that one, the busiest first, and whether there are more.
 
         Those on which nothing was published are not among them.
@@ -38,7 +38,7 @@ class ChannelList:
         least = (-rates.get(after, 0.0), after) if after else (float("-inf"), "")
         found = nsmallest(limit + 1, (key for name, rate in rates.items()
                                       if (key := (-rate, name)) > least
-                                      and (not pattern or covers(pattern, name))))
+                                      and (pattern is None or covers(pattern, name))))
         return [self._describe(name) for _, name in found[:limit]], len(found) > limit
 
     def _describe(self, name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ STATUS = {
     "bad_request": 400,
     "invalid_json": 400,
     "invalid_message": 400,
+    "too_many_messages": 400,
     "invalid_channel": 400,
     "invalid_parameter": 400,
     "unauthorized": 401,
@@ -79,7 +80,7 @@ class Unauthorized(APIError):
 def of_envelope(error: EnvelopeError) -> APIError:
     """Return the error for a body that cannot be read at all."""
     if error.limit in ("max_batch", "max_refused"):
-        code = "too_large" if error.limit == "max_batch" else "too_many_requests"
+        code = "too_many_messages" if error.limit == "max_batch" else "too_many_requests"
         return APIError(code, str(error), limit=error.limit)
     return APIError("invalid_json", f"the body cannot be read: {error}", limit=error.limit)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import msgspec
 from klein import Klein
@@ -139,12 +139,12 @@ class API:
         """List channels, so many at a time."""
         self._authorize(request)
         query = Query(request, "limit", "after", "pattern", "order")
-        pattern, order = query.get("pattern"), query.get("order") or "name"
-        if pattern and not is_pattern(pattern):
+        pattern, order = query.get("pattern"), query.get("order", "name")
+        if pattern is not None and not is_pattern(pattern):
             raise APIError("invalid_parameter", "pattern must be a channel, or a pattern such as /news/**")
-        if order not in ("name", "rate"):
+        listed = {"name": self._channels.by_name, "rate": self._channels.by_rate}.get(order)
+        if listed is None:
             raise APIError("invalid_parameter", "order must be name or rate")
-        listed = self._channels.by_name if order == "name" else self._channels.by_rate
         found, more = listed(query.after, query.limit(self._hub.settings.api_max_page), pattern)
         return answer(request, {"channels": found, "next": found[-1]["channel"] if more else None})
 
@@ -238,20 +238,22 @@ class Query:
                 raise APIError("invalid_parameter", f"the parameters here are {', '.join(known)}")
             self._values[text] = value
 
-    def get(self, name: str) -> str:
-        """Return a parameter, "" if it is absent."""
-        return self._values.get(name, "")
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return a parameter."""
+        return self._values.get(name, default)
 
     @property
     def after(self) -> str:
-        """The last that is known already."""
-        return self.get("after")
+        """The last that is known already; "" if none is."""
+        return self.get("after", "")
 
     def limit(self, most: int) -> int:
         """Return how many are wanted."""
-        if "limit" not in self._values:
-            return min(_DEFAULT_PAGE, most)
-        text = self._values["limit"]
+        text = self.get("limit", str(min(_DEFAULT_PAGE, most)))
         if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= most:
             raise APIError("invalid_parameter", f"limit must be a number from 1 to {most}")
         return int(text)
