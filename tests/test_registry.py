@@ -28,8 +28,9 @@ def test_a_name_finds_whoever_has_a_matching_pattern(script: list[tuple[str, str
     expected = sorted({subscriber for pattern, subscriber in pairs if matches(pattern, name)})
     assert sorted(registry.match(name)) == expected
     assert len(registry) == len({pattern for pattern, _ in pairs})
-    assert {pattern: registry.count(pattern) for pattern in registry} == Counter(pattern for pattern, _ in pairs)
-    assert registry.count(name) == len([pattern for pattern, _ in pairs if pattern == name])
+    counts = Counter(pattern for pattern, _ in pairs)
+    assert {pattern: registry.count(pattern) for pattern in registry} == counts
+    assert registry.count(name) == counts[name]
 
 
 def test_a_subscriber_is_found_once_however_many_of_its_patterns_match() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from bayeux._version import __version__
@@ -46,6 +47,13 @@ class Status:
             "queued_events": queued,
             "channels": sessions.channels,
             "connections": len(self._endpoint.connections),
-            "counters": {field.name: getattr(self._hub.metrics, field.name)
-                         for field in dataclasses.fields(self._hub.metrics)},
+            "counters": dict(self._counters()),
         }
+
+    def _counters(self) -> Iterator[tuple[str, object]]:
+        """Yield what is counted, in all or by kind; how times are spread is for Prometheus."""
+        metrics = self._hub.metrics
+        for field in dataclasses.fields(metrics):
+            value = getattr(metrics, field.name)
+            if isinstance(value, int | float | Counter):
+                yield field.name, value

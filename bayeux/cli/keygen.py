@@ -66,7 +66,7 @@ def _make_api_key(arguments: Namespace) -> None:
     _write(file)
     print(f"bayeux keygen: wrote {file}; the server and whoever uses its API need it, nobody else",
           file=sys.stderr)
-    print(f"api_key_file = {_toml(file)}  # as seen from the folder of the configuration file")
+    print(f"api_key_file = {write_value(file)}  # as seen from the folder of the configuration file")
 
 
 def _write(path: str) -> None:
