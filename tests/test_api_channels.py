@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from bayeux import Hub, Link, Settings
-from bayeux.api.channels import ChannelList
+from bayeux.api.channels import ChannelList, _covered
 from bayeux.api.traffic import Traffic
+from bayeux.channels import covers
 
 
 class World:
@@ -95,6 +98,19 @@ def test_those_that_a_pattern_covers(pattern: str, found: list[str]) -> None:
     world = World()
     world.subscribe("/a", "/a/b", "/a/b/c", "/a/*", "/a/**", "/b")
     assert names(world.list.by_name("", 10, pattern)) == found
+
+
+texts = st.builds(
+    lambda segments, end: "/" + "/".join([*segments, *end]), st.lists(st.sampled_from(["a", "b", "service"]),
+                                                                      min_size=1, max_size=3),
+    st.sampled_from([(), ("*",), ("**",)]))
+patterns = st.one_of(texts, st.sampled_from(["/*", "/**"]))
+
+
+@given(patterns, st.lists(patterns, unique=True))
+def test_a_pattern_covers_what_it_covers_for_whoever_subscribes(pattern: str, names: list[str]) -> None:
+    """S-10, C-15: the same as where a subscription is judged."""
+    assert list(_covered(names, pattern)) == [name for name in names if covers(pattern, name)]
 
 
 def test_the_busiest_that_a_pattern_covers() -> None:

@@ -55,7 +55,7 @@ def test_an_example_is_answered_as_it_is_told(address: str, tmp_path: Path, comm
 
 
 def shape(value: object) -> object:
-    """Return what an example has in common with what is really there: fields, and those of the first listed."""
+    """Return what an example has in common with what is there: its fields, and those of the first listed."""
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     if isinstance(value, dict):
