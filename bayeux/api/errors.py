@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayeux.errors import BayeuxError, EnvelopeError, MalformedMessage
+from bayeux.errors import BayeuxError, EnvelopeError, InvalidChannel, MalformedMessage
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -45,6 +45,11 @@ _OF_MESSAGE = {
     503: "busy",
 }
 """What the protocol's own error codes are called here."""
+_TEXTS = {
+    InvalidChannel: "a channel looks like /news/sport; * is for subscribers, and its length is limited",
+    MalformedMessage: "a message is an object with a channel, which is a string, and data",
+}
+"""What helps more than the protocol's own words."""
 
 
 class APIError(Exception):
@@ -87,10 +92,7 @@ def of_envelope(error: EnvelopeError) -> APIError:
 
 def of_message(error: BayeuxError) -> APIError:
     """Return the error for one message, of what the hub says of it."""
-    text = error.text
-    if isinstance(error, MalformedMessage):
-        text = "a message is an object with a channel, which is a string, and data"
-    return APIError(code_of(error.code), text, limit=error.limit)
+    return APIError(code_of(error.code), _TEXTS.get(type(error), error.text), limit=error.limit)
 
 
 def code_of(number: int) -> str:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from bayeux.api.errors import APIError, Unauthorized, code_of, of_envelope, of_message
-from bayeux.channels import is_name, is_reserved, is_service
+from bayeux.channels import is_reserved, is_service
 from bayeux.errors import BayeuxError, EnvelopeError
 from bayeux.extensions.signing import claims_signature
 from bayeux.hub import Hub
@@ -55,25 +55,13 @@ class Publisher:
         if isinstance(message, Rejected):
             raise of_message(message.error)
         try:
-            self._check(message)
+            _check(message)
             if _is_signed(message):
                 return await self._submit(message, address)
             data = Encoded(bytes(message.data))  # type: ignore[arg-type]  # it is checked to be there
             return {"channel": message.channel, "delivered": self._hub.publish(message.channel, data)}
         except BayeuxError as error:
             raise of_message(error) from None
-
-    def _check(self, message: Message) -> None:
-        """Refuse what is no publish: by a signature nobody shakes hands, or speaks to a service."""
-        channel = message.channel
-        limit = self._hub.settings.exceeded_by(channel)
-        if limit or not is_name(channel):
-            raise APIError("invalid_channel", "a channel looks like /news/sport, and * is for subscribers",
-                           limit=limit)
-        if is_reserved(channel) or is_service(channel):
-            raise APIError("forbidden_channel", "nobody can publish to /meta or /service")
-        if message.data is UNSET:
-            raise APIError("invalid_message", "the message has no data")
 
     async def _submit(self, message: Message, address: str) -> Result:
         """Have the hub handle a signed message as it does those of the public port."""
@@ -90,6 +78,14 @@ class Publisher:
         if not reply.successful:
             raise _refused(reply, about)
         return {"channel": message.channel, "delivered": told.get("reached", 0), **about}
+
+
+def _check(message: Message) -> None:
+    """Refuse what is no publish: by a signature nobody shakes hands, or speaks to a service."""
+    if is_reserved(message.channel) or is_service(message.channel):
+        raise APIError("forbidden_channel", "nobody can publish to /meta or /service")
+    if message.data is UNSET:
+        raise APIError("invalid_message", "the message has no data")
 
 
 def _is_signed(message: Message | Rejected) -> bool:

@@ -40,7 +40,6 @@ class API:
     """
 
     app = Klein()
-    app.url_map.merge_slashes = False  # nobody is sent elsewhere
     _log = Logger()
 
     def __init__(self, hub: Hub, key: bytes, index: SessionIndex, channels: ChannelList, status: Status,
@@ -195,7 +194,7 @@ class API:
             allowed = ", ".join(sorted(error.valid_methods or ()))
             error = APIError("method_not_allowed", f"here is only {allowed}",
                              headers=((b"Allow", allowed.encode("ascii")),))
-        elif isinstance(error, HTTPException):
+        elif isinstance(error, HTTPException):  # also where werkzeug would send somebody elsewhere
             error = _nothing_here()
         elif not isinstance(error, APIError):
             self._log.failure("the API failed", failure)
@@ -216,7 +215,6 @@ class APIResource(Resource):
     def render(self, request: Request) -> Any:
         """Answer one request."""
         try:
-            request.method.decode("ascii")
             b"/".join(request.postpath or ()).decode("utf-8")
         except UnicodeDecodeError:
             return self._api.refuse(request, _nothing_here())
