@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import globalLogPublisher
 
 from tests.api import KEY, Desk, error_of
 from tests.fakenet import HTTP, request
@@ -134,3 +135,19 @@ def test_what_is_left_can_be_cut(tmp_path: Path) -> None:
 
 def test_it_speaks_no_other_version(tmp_path: Path) -> None:
     assert start(tmp_path).service.site.acceptableProtocols() == [b"http/1.1"]
+
+
+def test_it_writes_no_access_log(tmp_path: Path) -> None:
+    """Or twistd's own log would have a line for each time that its health is asked for."""
+    events: list[Any] = []
+    desk = start(tmp_path)
+    desk.service.stopService()
+    desk.site.startFactory()
+    globalLogPublisher.addObserver(events.append)
+    try:
+        HTTP(desk).ask(request("GET", "/healthz"))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert events == []
+    desk.lose()
+    assert not desk.reactor.getDelayedCalls()

@@ -10,8 +10,6 @@ from typing import Any
 from bayeux.session import Session
 from bayeux.sessions import Sessions
 
-_LABEL = 8
-"""Characters of a session's label."""
 _LAST = "~"
 """Sorts behind every character of an id."""
 
@@ -57,8 +55,6 @@ class SessionIndex:
 
     def find(self, label: str) -> tuple[Session, float] | None:
         """Return the session of that label and its age in seconds, None if there is none."""
-        if len(label) != _LABEL:
-            return None
         found = next(self._after(label, bisect_left), None)
         return found if found is not None and found[0].label == label else None
 
@@ -74,8 +70,6 @@ class SessionIndex:
     def _after(self, key: str, bisect: Any) -> Iterator[tuple[Session, float]]:
         now = self._sessions.clock.seconds()
         for letter in sorted(self._shelves):
-            if letter < key[:1]:
-                continue
             shelf = self._shelves[letter]
             for place in range(bisect(shelf.ids, key), len(shelf.ids)):
                 session = self._sessions.get(shelf.ids[place])

@@ -38,10 +38,7 @@ class APISite(Site):
         self._emptied: Deferred[None] | None = None
 
     def startFactory(self) -> None:
-        """Open no access log."""
-
-    def log(self, request: object) -> None:
-        """Write nothing."""
+        """Open no access log: what is asked here is asked again and again, by machines."""
 
     def buildProtocol(self, addr: IAddress) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
         """Make the protocol of a new connection, if there is room for it."""
@@ -58,7 +55,7 @@ class APISite(Site):
         if limit:
             self._metrics.limited[limit] += 1
         return HTTPReply(error.status, ((b"Content-Type", b"application/json"),),
-                         msgspec.json.encode({"error": error.describe()}), close=True)
+                         msgspec.json.encode({"error": error.describe()}))
 
     def cut(self, limit: str) -> None:
         """Take note of a connection that is cut because of that setting."""
