@@ -179,6 +179,7 @@ def test_a_session_is_disconnected(desk: Desk) -> None:
     session, other = desk.opened("/a"), desk.opened("/a")
     response = desk.ask(f"/v1/sessions/{session.label}", "DELETE")
     assert (response.status, response.body) == (204, b"")
+    assert set(response.headers) == {"date", "server", "x-content-type-options"}  # RFC 9110, 15.3.5
     assert (session.alive, other.alive) == (False, True)
     assert desk.metrics.sessions_removed == {"kicked": 1}
     assert error_of(desk.ask(f"/v1/sessions/{session.label}", "DELETE")) == (404, "unknown_session")

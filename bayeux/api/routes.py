@@ -131,7 +131,8 @@ class API:
         self._authorize(request)
         self._find(label)[0].disconnect()
         request.setResponseCode(204)
-        return write(request, b"")
+        request.responseHeaders.removeHeader(b"Content-Type")  # twisted.web's default
+        return b""
 
     @app.route("/v1/channels", methods=["GET"])
     def channels(self, request: Request) -> bytes:
