@@ -43,7 +43,7 @@ class Metrics:
     now; ``wrong_signature``, ``timestamp``, ``nonce_reused``, ``too_many_nonces``, ``channel``, ``payload``.
     Tokens: ``token_missing``, ``token_invalid``, ``token_too_early``, ``token_revoked``, ``token_expired``,
     ``token_too_late``, ``token_of_another_user``.  Grants: ``grant_invalid``, ``grant_expired``,
-    ``grant_of_another_user``."""
+    ``grant_of_another_user``.  The HTTP API: ``api_key``, a wrong one."""
     subscriptions_expired: int = 0
     """Subscriptions that have ended with what they were allowed by (Y-16, Y-19)."""
     failed_reloads: int = 0
