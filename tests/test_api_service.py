@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bayeux import Link, Settings, SettingsError
+from bayeux.api.errors import APIError
 from bayeux.api.service import APIService, on_loopback
 from bayeux.api.status import Status
 from bayeux.server import BayeuxServer, CannotListen
@@ -204,6 +205,18 @@ def test_publishes_are_counted_only_while_it_runs(tmp_path: Path) -> None:
     desk.hub.publish("/b", 1)
     desk.advance(5.0)
     assert [each["channel"] for each in desk.get("/v1/channels", order="rate")["channels"]] == ["/b"]
+
+
+def test_a_server_that_is_about_to_stop_is_not_ready() -> None:
+    """Q-10: though its hub goes on as yet."""
+    bayeux = BayeuxService(Settings(), clock=Clock())
+    soon = [False]
+    status = Status(bayeux.hub, bayeux.resource.endpoint, lambda: soon[0])
+    status.check_ready()
+    soon[0] = True
+    with pytest.raises(APIError) as caught:
+        status.check_ready()
+    assert caught.value.code == "stopping"
 
 
 def test_it_can_be_embedded(tmp_path: Path) -> None:

@@ -25,19 +25,20 @@ _COLON = re.compile(r"(?<!\\):")
 class APIService(Service):
     """The API of one hub.
 
-    ``metrics`` returns what Prometheus reads, of the type ``metrics_type``.  Raises ``SettingsError``
-    where the key cannot be read.
+    ``metrics`` returns what Prometheus reads, of the type ``metrics_type``; ``draining`` says whether the
+    server is about to stop, though its hub goes on as yet.  Raises ``SettingsError`` where the key cannot
+    be read.
     """
 
     def __init__(self, hub: Hub, endpoint: Endpoint, metrics: Callable[[], bytes] | None = None,
-                 metrics_type: str = "text/plain") -> None:
+                 metrics_type: str = "text/plain", draining: Callable[[], bool] = lambda: False) -> None:
         self._hub = hub
         sessions, settings = hub.sessions, hub.settings
         index = SessionIndex(sessions)
         hub.add_listener(index)
         self._traffic = Traffic(sessions.clock, settings, hub.metrics)
         self.api = API(hub, _read_key(settings), index, ChannelList(sessions, self._traffic),
-                       Status(hub, endpoint), metrics, metrics_type)
+                       Status(hub, endpoint, draining), metrics, metrics_type)
         self.site = APISite(self.api.resource, settings, hub.metrics, sessions.clock)
 
     def prepare(self, settings: Settings) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bayeux._version import __version__
@@ -14,17 +14,21 @@ from bayeux.transports.endpoint import Endpoint
 
 
 class Status:
-    """Looks at a hub, and at its endpoint for what is connected."""
+    """Looks at a hub, and at its endpoint for what is connected.
 
-    def __init__(self, hub: Hub, endpoint: Endpoint) -> None:
+    ``draining`` says whether the server is about to stop, though its hub goes on as yet.
+    """
+
+    def __init__(self, hub: Hub, endpoint: Endpoint, draining: Callable[[], bool] = lambda: False) -> None:
         self._hub = hub
+        self._draining = draining
         self._endpoint = endpoint
         self._start = hub.sessions.clock.seconds()
 
     def check_ready(self) -> None:
         """Raise ``APIError`` if no more clients are to be sent here."""
         sessions, most = self._hub.sessions, self._hub.settings.ready_max_sessions
-        if sessions.closed:
+        if sessions.closed or self._draining():
             raise APIError("stopping", "the server is stopping")
         if most and len(sessions) >= most:
             raise APIError("overloaded", f"there are {len(sessions)} sessions")
