@@ -44,6 +44,8 @@ class Connects:
             first and _has_eventsource(session)
         ):
             self._sessions.leave_stream(session)
+        if session.stream is None and session.transport != link.connection_type:
+            self._sessions.moved(session, link.connection_type)
         superseded = self._sessions.connecting(session)
         exchange.cycle = session.cycle
         wait = self._read_wishes(message, session)

@@ -106,6 +106,7 @@ class Exchange:
                 events = [event.json for event in session.take()]
             elif self.opened and session.alive and isinstance(self.link, Stream):
                 self._sessions.bind(session, self.link)  # now, as no event may overtake the reply (W-13)
+        self._sessions.sent(len(self.replies), len(events))
         if self.connect is None:
             return [reply.encode() for reply in self.replies] + events
         messages = []

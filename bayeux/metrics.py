@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bayeux.histograms import Histogram
+
+_LATENCIES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_PAUSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Seconds: the bounds of what is counted by its length."""
+
 
 @dataclass(slots=True)
 class Metrics:
@@ -18,6 +24,19 @@ class Metrics:
     """Deliveries: events put in a session's queue."""
     dropped: int = 0
     """Deliveries lost to a full queue (Q-7)."""
+    events_sent: int = 0
+    """Events handed to a client's connection, those included that ``ack`` sends again."""
+    replies_sent: int = 0
+    """Replies handed to a client's connection."""
+    latency: Histogram = field(default_factory=lambda: Histogram(_LATENCIES))
+    """Seconds from a publish to its events being handed to the sockets of clients that wait for it: for each
+    delivery, counted from the first publish of the reactor's turn to the end of the hundred in which it
+    was.  What waits in a queue for its client is not in it."""
+    bytes_received: int = 0
+    """Bytes read from connections: requests with their heads and bodies, frames.  Where twisted.web reads
+    the requests, as in an application, bodies only.  With TLS, what is inside."""
+    bytes_sent: int = 0
+    """Bytes written to connections, of the same."""
     held: int = 0
     """Connects that were held."""
     superseded: int = 0
@@ -60,8 +79,16 @@ class Metrics:
     """What the API has refused, requests and single messages, by its code."""
     collections_put_off: int = 0
     """Full garbage collections that were not made, as there were too many clients to keep waiting."""
+    collections: Counter[int] = field(default_factory=Counter)
+    """Garbage collections, by generation: 2 are the full ones."""
+    pauses: Histogram = field(default_factory=lambda: Histogram(_PAUSES))
+    """Seconds of garbage collections, of every generation, in which nobody was served."""
     longest_collection: float = 0.0
     """Seconds of the longest full garbage collection, in which nobody was served."""
+    lag: Histogram = field(default_factory=lambda: Histogram(_PAUSES))
+    """Seconds that the reactor was late for a timer, measured four times a second."""
+    longest_lag: float = 0.0
+    """The longest of these."""
     application_errors: int = 0
     """Exceptions in the application's handlers, callbacks, listeners and policies."""
     authorize_asked: int = 0

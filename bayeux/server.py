@@ -24,6 +24,7 @@ from twisted.web.server import Request
 
 from bayeux.eventloop import EventLoop
 from bayeux.garbage import Garbage
+from bayeux.lag import Lag
 from bayeux.policy import Policy
 from bayeux.service import BayeuxService
 from bayeux.settings import Settings, SettingsError
@@ -79,6 +80,7 @@ class BayeuxServer(BayeuxService):
         self._garbage = Garbage(self.clock, self.settings.collection_interval,
                                 self.settings.collection_pause, lambda: len(streams) + len(channels),
                                 self.hub.metrics)
+        self._lag = Lag(self.clock, self.hub.metrics)
 
     def privilegedStartService(self) -> None:
         """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""
@@ -90,6 +92,7 @@ class BayeuxServer(BayeuxService):
         super().startService()
         self._raise_open_files()
         self._garbage.start()
+        self._lag.start()
         self._event_loop.start()
         self._listen()
 
@@ -100,6 +103,7 @@ class BayeuxServer(BayeuxService):
     async def _stop(self) -> None:
         self._listening = False
         self._garbage.stop()
+        self._lag.stop()
         self._event_loop.stop()
         if self._hangup is not None:
             signal.signal(signal.SIGHUP, self._hangup)

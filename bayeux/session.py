@@ -132,13 +132,15 @@ class Session:
     __slots__ = ("_owner", "address", "alarm", "browser_id", "connects_full_at", "credentials", "cycle",
                  "deadline", "extensions", "grace", "has_cookie", "id", "lazy_until", "link",
                  "messages_full_at", "named", "parked", "queue", "removed_by", "state", "stream",
-                 "subscriptions", "until")
+                 "subscriptions", "transport", "until")
 
     def __init__(self, owner: Owner) -> None:
         self.id = new_id()
         self.state = State.HANDSHAKEN
         self.address = ""
         """The IP address from which it was opened."""
+        self.transport = ""
+        """The connection type by which it comes: that of its stream, or else of its last connect."""
         self.browser_id: str | None = None
         self.has_cookie = False
         """Whether the browser is known to send its cookie (B-2)."""

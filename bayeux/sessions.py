@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from bayeux.addresses import client_of
+from bayeux.backlog import Backlog
 from bayeux.credentials import Credential
 from bayeux.deadlines import Deadlines
 from bayeux.errors import BayeuxError, TooBusy, TooMany
@@ -21,6 +24,9 @@ from bayeux.rates import Rate
 from bayeux.registry import Registry
 from bayeux.session import Link, Parked, Release, Session, State, Stream
 from bayeux.settings import Settings
+
+_AT_ONCE = 100
+"""Sessions that are written to before the clock is asked how long that has taken."""
 
 
 class SessionListener(Protocol):
@@ -59,6 +65,12 @@ class Sessions:
         self._by_address: dict[str, int] = {}
         self._held_by_address: dict[str, int] = {}
         self._woken: dict[Session, None] = {}
+        self._woken_at = 0.0
+        """When the first of these was."""
+        self.backlog = Backlog()
+        """Those whose events wait for longer than that."""
+        self.by_transport: Counter[str] = Counter()
+        """How many sessions each transport has."""
         self.listeners: list[SessionListener] = []
         self.held = 0
         """How many connects are held now (Q-11, G-14)."""
@@ -83,7 +95,7 @@ class Sessions:
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
         return not (self._by_id or self._by_address or self._registry or self._held_by_address
-                    or self.held_by_browser or self._deadlines)
+                    or self.held_by_browser or self._deadlines or self.backlog or +self.by_transport)
 
     @property
     def pending_deadlines(self) -> int:
@@ -119,6 +131,8 @@ class Sessions:
         session.browser_id = link.browser_id
         session.has_cookie = link.browser_id is not None
         session.address = link.address
+        session.transport = link.connection_type
+        self.by_transport[session.transport] += 1
         _count(self._by_address, client, 1)
         session.grace = self._settings.interval + self._settings.max_interval
         self._by_id[session.id] = session
@@ -143,6 +157,8 @@ class Sessions:
             self._registry.remove(pattern, session)
         session.subscriptions = ()
         session.queue.clear()
+        self.backlog.forget(session)
+        self.by_transport[session.transport] -= 1
         self._metrics.sessions_removed[reason] += 1
         if parked is not None:
             parked.release(why)
@@ -197,6 +213,7 @@ class Sessions:
                 self.answered(session)
             self._part(session)
         session.stream, stream.session = stream, session
+        self.moved(session, stream.connection_type)
         if session.queue:
             self._wake(session)
         if previous is not None:
@@ -214,6 +231,12 @@ class Sessions:
             self.answered(session)
         elif session.link is stream:
             self.release(session, Release.LOST)
+
+    def moved(self, session: Session, transport: str) -> None:
+        """Take note of the transport by which a session comes now."""
+        self.by_transport[session.transport] -= 1
+        self.by_transport[transport] += 1
+        session.transport = transport
 
     def leave_stream(self, session: Session) -> None:
         """Let a session's events wait for its connects from now on (W-7)."""
@@ -298,14 +321,26 @@ class Sessions:
         """See that the session's events go out at the end of this turn."""
         if session.stream is not None or session.state is State.HELD:
             if not self._woken:
+                self._woken_at = self.clock.seconds()
                 self.clock.callLater(0, self._flush)
             self._woken[session] = None
+        else:
+            self.backlog.add(session)
 
     def _flush(self) -> None:
         """Send the events of all sessions that have got some in this turn."""
         woken, self._woken = self._woken, {}
-        for session in woken:
-            self.dispatch(session)
+        since, metrics, waiting = self._woken_at, self._metrics, iter(woken)
+        while some := tuple(islice(waiting, _AT_ONCE)):
+            before = metrics.events_sent
+            for session in some:
+                self.dispatch(session)
+            metrics.latency.observe(self.clock.seconds() - since, metrics.events_sent - before)
+
+    def sent(self, replies: int, events: int) -> None:
+        """Count what is about to be written to a client."""
+        self._metrics.replies_sent += replies
+        self._metrics.events_sent += events
 
     def dispatch(self, session: Session) -> None:
         """Send what is queued, if there is something that can carry it now."""
@@ -315,11 +350,14 @@ class Sessions:
             session.stream.push()
         elif session.state is State.HELD:
             self.release(session, Release.EVENTS)
+        if session.queue.events:
+            self.backlog.add(session)
 
     def _client(self, address: str) -> str:
         return client_of(address, self._settings.ipv6_prefix)
 
     def _put_off(self, session: Session, delay: float) -> None:
+        self.backlog.add(session)
         until = self.clock.seconds() + delay
         if session.lazy_until is None or until < session.lazy_until:
             session.lazy_until = until

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from bayeux.metrics import Metrics
 from bayeux.transports.wire import tidy, write
 from tests.certificate import write_certificate
 from tests.fakenet import Reactor
@@ -58,7 +59,7 @@ def turn(transport):
 def test_what_the_socket_takes_is_sent_at_once(kind):
     """And the reactor has nothing to do with it."""
     transport = server_end(kind=kind)
-    write(transport, b"hello")
+    write(transport, b"hello", Metrics())
     assert transport.socket.sent == b"hello"
     assert not transport.reactor.writers
 
@@ -68,8 +69,8 @@ def test_what_the_socket_takes_is_sent_at_once(kind):
 def test_what_the_socket_does_not_take_is_sent_when_it_does(takes):
     """Each byte once, in order."""
     transport = server_end(*takes)
-    write(transport, b"hello")
-    write(transport, b", world")
+    write(transport, b"hello", Metrics())
+    write(transport, b", world", Metrics())
     assert transport.socket.sent == b"hello"[:takes[0] if isinstance(takes[0], int) else 0]
     assert turn(transport) is None
     assert transport.socket.sent == b"hello, world"
@@ -79,7 +80,7 @@ def test_nothing_overtakes_what_waits():
     """Although the socket could take it by now."""
     transport = server_end()
     transport.write(b"first ")
-    write(transport, b"second")
+    write(transport, b"second", Metrics())
     assert transport.socket.sent == b""
     turn(transport)
     assert transport.socket.sent == b"first second"
@@ -90,7 +91,7 @@ def test_nothing_overtakes_what_has_been_sent_in_part():
     transport = server_end(3)
     transport.write(b"first ")
     transport.doWrite()
-    write(transport, b"second")
+    write(transport, b"second", Metrics())
     assert transport.socket.sent == b"fir"
     turn(transport)
     assert transport.socket.sent == b"first second"
@@ -99,9 +100,9 @@ def test_nothing_overtakes_what_has_been_sent_in_part():
 def test_when_all_is_sent_the_next_is_sent_at_once_again():
     """A moment of congestion does not last."""
     transport = server_end(1)
-    write(transport, b"first ")
+    write(transport, b"first ", Metrics())
     turn(transport)
-    write(transport, b"second")
+    write(transport, b"second", Metrics())
     assert transport.socket.sent == b"first second"
     assert not transport.reactor.writers
 
@@ -109,7 +110,7 @@ def test_when_all_is_sent_the_next_is_sent_at_once_again():
 def test_a_broken_socket_is_noticed_by_the_reactor():
     """Not in the middle of whatever writes: the loss of a connection is told in a turn of its own."""
     transport = server_end(OSError(EPIPE, ""), OSError(EPIPE, ""))
-    write(transport, b"hello")
+    write(transport, b"hello", Metrics())
     assert transport.connected
     assert turn(transport) is CONNECTION_LOST
 
@@ -127,7 +128,7 @@ def test_too_much_pauses_the_producer():
             pass
 
     transport.registerProducer(Producer(), True)
-    write(transport, bytes(100_000))
+    write(transport, bytes(100_000), Metrics())
     assert paused == [True]
 
 
@@ -135,7 +136,7 @@ def test_what_the_socket_takes_at_once_pauses_nobody():
     """G-16: only what waits in this process counts."""
     transport = server_end()
     transport.registerProducer(object(), True)
-    write(transport, bytes(100_000))
+    write(transport, bytes(100_000), Metrics())
     assert len(transport.socket.sent) == 100_000
 
 
@@ -143,7 +144,7 @@ def test_a_connection_that_is_being_closed_sends_it_before():
     """As ``transport.write`` does."""
     transport = server_end()
     transport.loseConnection()
-    write(transport, b"farewell")
+    write(transport, b"farewell", Metrics())
     turn(transport)
     assert transport.socket.sent == b"farewell"
 
@@ -152,7 +153,7 @@ def test_a_connection_that_is_lost_is_left_alone():
     """There is no socket any more."""
     transport = server_end()
     transport.connected = False
-    write(transport, b"hello")
+    write(transport, b"hello", Metrics())
     assert transport.socket.sent == b""
     assert not transport.reactor.writers
 
@@ -161,7 +162,7 @@ def test_behind_its_own_end_nothing_is_sent():
     """After ``loseWriteConnection`` the peer has been told that nothing comes."""
     transport = server_end(OSError(EPIPE, ""))
     transport._writeDisconnected = True
-    write(transport, b"hello")
+    write(transport, b"hello", Metrics())
     assert transport.socket.sent == b""
     assert not transport.reactor.writers
 
@@ -171,7 +172,7 @@ def test_nothing_passes_tls_by():
     transport = server_end()
     transport.TLS = True
     transport.protocol = StringTransport()
-    write(transport, b"secret")
+    write(transport, b"secret", Metrics())
     assert transport.socket.sent == b""
     assert transport.protocol.value() == b"secret"
 
@@ -179,7 +180,7 @@ def test_nothing_passes_tls_by():
 def test_a_transport_of_another_kind_is_written_to_in_the_usual_way():
     """As TLS, which wraps the socket's."""
     transport = StringTransport()
-    write(transport, b"hello")
+    write(transport, b"hello", Metrics())
     assert transport.value() == b"hello"
 
 
@@ -190,7 +191,7 @@ def test_a_transport_that_only_inherits_is_written_to_in_the_usual_way():
             written.append(data)
 
     written = []
-    write(server_end(kind=Counting), b"hello")
+    write(server_end(kind=Counting), b"hello", Metrics())
     assert written == [b"hello"]
 
 
@@ -203,7 +204,7 @@ def test_a_real_socket_gets_every_byte_in_order():
         pieces = [bytes([number]) * 70_000 for number in range(30)]
         received = bytearray()
         for piece in pieces:
-            write(transport, piece)
+            write(transport, piece, Metrics())
         assert transport.reactor.writers, "the kernel has taken it all: no test"
         while transport.reactor.writers:
             received += theirs.recv(50_000)
@@ -294,7 +295,7 @@ def test_a_peer_that_says_farewell_while_it_is_written_to_is_let_go(tls):
 def test_a_connection_by_tls_is_written_to_in_the_usual_way(tls):
     """Its socket is not for what is not encrypted."""
     connection, transport, _ = tls
-    write(connection, b"hello")
+    write(connection, b"hello", Metrics())
     connection.factory._clock.advance(0)
     turn(transport)
     assert transport.socket.sent

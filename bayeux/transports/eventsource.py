@@ -13,7 +13,6 @@ from bayeux.messages import Advice, Reply, join
 from bayeux.session import Session
 from bayeux.transports import Headers, HTTPReply, HTTPRequest, Takeover
 from bayeux.transports.streams import Connection, Streams
-from bayeux.transports.wire import write
 
 _HEADERS: Headers = (
     (b"Content-Type", b"text/event-stream"),
@@ -64,7 +63,7 @@ class EventSource(Connection):
     def connectionMade(self) -> None:
         """Tell the browser when to come back after a loss, and take over the session's events (F-2, F-7)."""
         retry = round(1000 * self._streams.settings.eventsource_retry)
-        write(self.transport, b"retry: %d\r\n\r\n" % retry)
+        self.write(b"retry: %d\r\n\r\n" % retry)
         session, self._opener = self._opener, None
         if session is not None and session.alive:
             self._streams.hub.sessions.bind(session, self)
@@ -75,11 +74,13 @@ class EventSource(Connection):
 
     def write_events(self, session: Session) -> None:
         """Write events as one server-sent event, on one line (F-3)."""
-        self._write(event.json for event in session.take(self._streams.settings.max_buffer))
+        events = session.take(self._streams.settings.max_buffer)
+        self._streams.metrics.events_sent += len(events)
+        self._write([event.json for event in events])
 
     def _write(self, messages: Iterable[bytes]) -> None:
         # JSON has line ends between tokens only, but there it may come with them.
-        write(self.transport, b"data: %b\r\n\r\n" % join(messages).translate(_LINE_ENDS))
+        self.write(b"data: %b\r\n\r\n" % join(messages).translate(_LINE_ENDS))
 
     @property
     def patience(self) -> float:
@@ -88,7 +89,7 @@ class EventSource(Connection):
 
     def idle(self) -> None:
         """Write a comment, so that nobody takes the connection for dead (F-3)."""
-        write(self.transport, _COMMENT)
+        self.write(_COMMENT)
 
     def unbound(self, moved: bool) -> None:
         """Close: it cannot get another session (F-7, F-8).

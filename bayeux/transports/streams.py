@@ -6,6 +6,7 @@ session's queue, which is bounded, and nothing more is read from it (G-16, D-14)
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,6 +19,7 @@ from bayeux.hub import Hub
 from bayeux.session import Session, Stream
 from bayeux.transports import HTTPRequest, RequestHeaders
 from bayeux.transports.connections import Connections
+from bayeux.transports.wire import write
 
 _CLOSING_TIME = 2.0
 """Seconds in which a peer has to take what is still to be sent, and to close its side."""
@@ -28,6 +30,9 @@ class Streams:
 
     def __init__(self, hub: Hub, connections: Connections) -> None:
         self.hub = hub
+        self.metrics = hub.metrics
+        self.by_transport: Counter[str] = Counter()
+        """How many each transport has open."""
         self.connections = connections
         self.settings = hub.settings
         self.deadlines: Deadlines[Connection] = Deadlines(hub.sessions.clock, _due)
@@ -56,10 +61,13 @@ class Streams:
     def add(self, connection: Connection) -> None:
         """Take note of a new one."""
         self._open.add(connection)
+        self.by_transport[connection.connection_type] += 1
 
     def remove(self, connection: Connection) -> None:
         """Take note of one that is gone."""
-        self._open.discard(connection)
+        if connection in self._open:
+            self._open.remove(connection)
+            self.by_transport[connection.connection_type] -= 1
         self.deadlines.forget(connection)
         if not self._open:
             self.deadlines.stop()  # or its timer would outlive them
@@ -180,7 +188,7 @@ class Connection(Stream):
         if self.closing:
             self.abort()
         elif self.congested:
-            self._streams.hub.metrics.stalled += 1
+            self._streams.metrics.stalled += 1
             self.limited("write_timeout")
             self.abort()
         elif self.session is None:
@@ -193,9 +201,13 @@ class Connection(Stream):
     def limited(self, limit: str) -> None:
         """Count that a limit was in the way, if it has a name."""
         if limit:
-            self._streams.hub.metrics.limited[limit] += 1
+            self._streams.metrics.limited[limit] += 1
 
     # -- for the kinds of streams ---------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Write to the connection, and count it."""
+        write(self.transport, data, self._streams.metrics)
 
     def write_events(self, session: Session) -> None:
         """Write some of the events that a session has queued."""

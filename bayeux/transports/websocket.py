@@ -115,6 +115,7 @@ class WebSocket(Connection):
     def dataReceived(self, data: bytes) -> None:
         """Read what has come; of what is compressed only a little at a time, as it may become much."""
         self._pings = 0
+        self._streams.metrics.bytes_received += len(data)
         if self._compressor is None:
             self._read(data)
         else:
@@ -138,7 +139,7 @@ class WebSocket(Connection):
             if not answer:
                 self._ended(reader)
             elif not self.closing and not answer.startswith(_PONG):  # those are sent, in their order
-                write(self.transport, answer)
+                self.write(answer)
         whole = not self._waste and reader.current_size is None and reader.state is OPEN
         if whole and self._compressor is None:
             self._reader = None
@@ -150,7 +151,7 @@ class WebSocket(Connection):
         if self.closing:
             return
         if frame.opcode is Opcode.PING:
-            write(self.transport, _frame(Opcode.PONG, bytes(frame.data)))
+            self.write(_frame(Opcode.PONG, bytes(frame.data)))
         elif frame.opcode is Opcode.BINARY:
             self._fail(1003, "text messages only")
         elif frame.opcode is Opcode.TEXT and frame.fin:
@@ -167,7 +168,7 @@ class WebSocket(Connection):
         """Close, as the reader has read or written a close frame."""
         if reader.close_rcvd is None and reader.close_sent is not None:  # the peer has broken the rules
             if not self.closing:
-                self._streams.hub.metrics.closed[reader.close_sent.code] += 1
+                self._streams.metrics.closed[reader.close_sent.code] += 1
                 self.limited("websocket_max_message" if reader.close_sent.code == 1009 else "")
                 self._linger()
             self.end_writing()  # it may believe that it has not
@@ -250,22 +251,25 @@ class WebSocket(Connection):
         events = session.queue.events
         if len(events) > 1 or self._compressor is not None:
             events = session.take(self._streams.settings.max_buffer)
+            self._streams.metrics.events_sent += len(events)
             self._send(join([event.json for event in events]))
             return
         [event] = session.take()
         if event.envelope is None:
             event.envelope = _text_frame(join((event.json,)))
-        write(self.transport, event.envelope)
+        metrics = self._streams.metrics
+        metrics.events_sent += 1
+        write(self.transport, event.envelope, metrics)
 
     def _send(self, text: bytes) -> None:
         if self.closing:
             return
         if self._compressor is None:
-            write(self.transport, _text_frame(text))
+            self.write(_text_frame(text))
         else:
             # Not by the reader itself: it may have read the end already, and then would refuse.
             message = Frame(Opcode.TEXT, text)
-            write(self.transport, message.serialize(mask=False, extensions=self._compressor.extensions))
+            self.write(message.serialize(mask=False, extensions=self._compressor.extensions))
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -277,11 +281,11 @@ class WebSocket(Connection):
     def idle(self) -> None:
         """Ping, unless the peer has not answered for too long (W-14)."""
         if self._pings == _MAX_UNANSWERED_PINGS:
-            self._streams.hub.metrics.unanswered_pings += 1
+            self._streams.metrics.unanswered_pings += 1
             self.abort()
         else:
             self._pings += self._inbox is None  # else nothing is read, and no answer seen
-            write(self.transport, _PING)
+            self.write(_PING)
 
     def due(self) -> None:
         """Be patient with a peer whose first message the application still thinks about."""
@@ -304,8 +308,8 @@ class WebSocket(Connection):
         """Close, and tell the peer why, in at most 123 bytes (W-9)."""
         if self.closing:
             return
-        self._streams.hub.metrics.closed[code] += 1
-        write(self.transport, _frame(Opcode.CLOSE, Close(code, reason).serialize()))
+        self._streams.metrics.closed[code] += 1
+        self.write(_frame(Opcode.CLOSE, Close(code, reason).serialize()))
         self._linger()
 
     def _linger(self) -> None:

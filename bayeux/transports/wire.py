@@ -12,16 +12,19 @@ from twisted.internet import tcp, unix
 from twisted.protocols.tls import BufferingTLSTransport
 from twisted.python.failure import Failure
 
+from bayeux.metrics import Metrics
+
 _SOCKETS = frozenset({tcp.Server, unix.Server})
 
 
-def write(transport: Any, data: bytes) -> None:
+def write(transport: Any, data: bytes, metrics: Metrics) -> None:
     """Write to a transport: at once if it is a plain socket that has nothing else to write.
 
     ``transport.write`` leaves it to the reactor to find out that the socket can take more, which costs
     more than the sending itself.  A transport of any other kind, as TLS, is written to in the usual
     way.
     """
+    metrics.bytes_sent += len(data)
     if type(transport) in _SOCKETS and not transport.dataBuffer and not transport._tempDataBuffer and (
         transport.connected and not transport.disconnecting and not transport.TLS
     ):

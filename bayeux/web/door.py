@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from bayeux.addresses import as_usual
 from bayeux.deadlines import Deadlines
+from bayeux.metrics import Metrics
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
@@ -45,6 +46,7 @@ class Home(Protocol):
 
     endpoint: Endpoint
     settings: Settings
+    metrics: Metrics
     clock: IReactorTime
     deadlines: Deadlines[Timed]
     channels: set[Connection]
@@ -132,6 +134,7 @@ class Door:
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the peer sends."""
+        self._site.metrics.bytes_received += len(data)
         if self._state is _State.CLOSING:
             return
         if self._state is _State.READING and not self._buffer and (
@@ -243,7 +246,7 @@ class Door:
             return True
         if parser.expects:
             parser.expects = False
-            write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
+            write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n", self._site.metrics)
         self._allow_stage(parser.stage)
         return False
 
@@ -299,7 +302,7 @@ class Door:
             with_body = request.method != b"HEAD"
             self._site.log_answer(request, reply.status, len(reply.body))
         self._rest()
-        write(self.transport, render(reply, int(time.time()), close, with_body))
+        write(self.transport, render(reply, int(time.time()), close, with_body), self._site.metrics)
         if close:
             self._lose()
 
@@ -310,7 +313,8 @@ class Door:
         request = parser.request(self.address, self.secure)
         reply = self._site.endpoint.refuse(error.status, request, error.limit)
         self._site.log_answer(request, reply.status, len(reply.body))
-        write(self.transport, render(reply, int(time.time()), True, request.method != b"HEAD"))
+        response = render(reply, int(time.time()), True, request.method != b"HEAD")
+        write(self.transport, response, self._site.metrics)
         if error.status == 413:  # who is still sending would see a reset connection, and not the answer
             self._state, self._buffer, self._parser = _State.CLOSING, b"", None
             self._allow(_LINGER)
@@ -323,7 +327,7 @@ class Door:
         self._state = _State.CLOSING
         self._forget()
         self._regulate()
-        write(self.transport, head(takeover.reply))
+        write(self.transport, head(takeover.reply), self._site.metrics)
         data, self._buffer = self._buffer, b""
         place, self.place = self.place, None
         hand_over(self.transport, takeover.protocol, data, place)

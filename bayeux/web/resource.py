@@ -17,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from bayeux.addresses import as_usual
 from bayeux.hub import Hub
+from bayeux.metrics import Metrics
 from bayeux.transports import HTTPReply, HTTPRequest, Takeover, Waiting
 from bayeux.transports.endpoint import Endpoint
 from bayeux.web.response import hand_over, head
@@ -36,6 +37,7 @@ class BayeuxResource(Resource):
     def __init__(self, hub: Hub) -> None:
         super().__init__()
         self.endpoint = Endpoint(hub)
+        self._metrics = hub.metrics
         self._script = _Script("client.js")
 
     def render(self, request: Request) -> bytes | int:
@@ -43,17 +45,18 @@ class BayeuxResource(Resource):
         if request.postpath == [b"client.js"] and request.method in (b"GET", b"HEAD"):
             return self._script.render(request)
         body = request.content.read() if request.content is not None else b""
+        self._metrics.bytes_received += len(body)
         answer = self.endpoint.answer(http_request(request, body))
         if request.postpath and b"text/event-stream" in (request.getHeader(b"accept") or b""):
             request.uri = request.path.rpartition(b"/")[0] + b"/-"  # no clientId in access logs (F-9)
         if isinstance(answer, HTTPReply):
-            write(request, answer)
+            write(request, answer, self._metrics)
         elif not isinstance(answer, Takeover):
-            _wait(request, answer)
+            _wait(request, answer, self._metrics)
         elif _can_give_away(request, answer):
             _give_away(request, answer)
         else:
-            write(request, self.endpoint.refuse_takeover())
+            write(request, self.endpoint.refuse_takeover(), self._metrics)
         return NOT_DONE_YET
 
 
@@ -83,8 +86,8 @@ def http_request(request: Request, body: bytes) -> HTTPRequest:
     )
 
 
-def write(request: Request, reply: HTTPReply) -> None:
-    """Write a transport's reply to a twisted.web request, in one go (L-5)."""
+def write(request: Request, reply: HTTPReply, metrics: Metrics) -> None:
+    """Write a transport's reply to a twisted.web request, in one go (L-5), and count its body."""
     request.setResponseCode(reply.status)
     headers = request.responseHeaders
     headers.removeHeader(b"Content-Type")  # twisted.web's default, text/html
@@ -100,6 +103,7 @@ def write(request: Request, reply: HTTPReply) -> None:
     if reply.status != 204:
         headers.setRawHeaders(b"Content-Length", [b"%d" % len(reply.body)])
         if request.method != b"HEAD":
+            metrics.bytes_sent += len(reply.body)
             request.write(reply.body)
     request.finish()
 
@@ -129,7 +133,7 @@ def _give_away(request: Request, takeover: Takeover) -> None:
     hand_over(transport, protocol, beyond, place)
 
 
-def _wait(request: Request, answer: Waiting) -> None:
+def _wait(request: Request, answer: Waiting, metrics: Metrics) -> None:
     """Write the answer when it comes, unless the connection is lost before."""
     unwatch = _watch_pipeline(request.channel, answer.make_way)
 
@@ -139,7 +143,7 @@ def _wait(request: Request, answer: Waiting) -> None:
 
     def ready(reply: HTTPReply) -> None:
         unwatch()
-        write(request, reply)
+        write(request, reply, metrics)
 
     request.notifyFinish().addErrback(lost)
     answer.reply.addCallback(ready)

@@ -46,6 +46,7 @@ class BayeuxSite(Site):
         self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
         self.endpoint = endpoint
         self.settings = settings
+        self.metrics = endpoint.polling.metrics
         self.logs = bool(settings.access_log)
         self.clock = reactor
         self._wall = wall
@@ -101,13 +102,12 @@ class BayeuxSite(Site):
 
     def cut(self, limit: str) -> None:
         """Take note of a connection that is cut because of that setting."""
-        metrics = self.endpoint.polling.metrics
-        metrics.limited[limit] += 1
-        metrics.stalled += limit == "write_timeout"
+        self.metrics.limited[limit] += 1
+        self.metrics.stalled += limit == "write_timeout"
 
     def unannounced(self) -> None:
         """Take note of a connection of a proxy that does not begin as it has to."""
-        self.endpoint.polling.metrics.unannounced += 1
+        self.metrics.unannounced += 1
 
     def leave(self, place: str | None) -> None:
         """Count a connection out."""
