@@ -50,9 +50,14 @@ class Backlog:
     def measure(self) -> Depth:
         """Return how much waits now; the work is proportional to the sessions that are behind."""
         self._tidy()
-        queues = [session.queue for session in self._sessions]
+        queues = [session.queue for session in self._sessions if session.queue.events]
         sizes = [queue.size for queue in queues]
         return Depth(len(queues), sum(map(len, queues)), sum(sizes), max(sizes, default=0))
 
     def _tidy(self) -> None:
-        self._sessions = {session: None for session in self._sessions if session.queue.events}
+        self._sessions = {session: None for session in self._sessions if session.queue.events or _waits(session)}
+
+
+def _waits(session: Session) -> bool:
+    """Say whether what comes for a session will wait, without it being added once more."""
+    return session.stream is not None and session.stream.congested

@@ -350,8 +350,8 @@ class Sessions:
             session.stream.push()
         elif session.state is State.HELD:
             self.release(session, Release.EVENTS)
-        if session.queue.events:
-            self.backlog.add(session)
+            if session.queue.events:  # until they are acknowledged
+                self.backlog.add(session)
 
     def _client(self, address: str) -> str:
         return client_of(address, self._settings.ipv6_prefix)
