@@ -55,7 +55,7 @@ class Backlog:
         return Depth(len(queues), sum(map(len, queues)), sum(sizes), max(sizes, default=0))
 
     def _tidy(self) -> None:
-        self._sessions = {session: None for session in self._sessions if session.queue.events or _waits(session)}
+        self._sessions = {one: None for one in self._sessions if one.queue.events or _waits(one)}
 
 
 def _waits(session: Session) -> bool:

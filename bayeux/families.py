@@ -119,7 +119,7 @@ MEASURED: Mapping[str, Family] = {family.name: family for family in (
     Family("bayeux_queued_bytes", "Bytes of these events.", "gauge"),
     Family("bayeux_largest_queue_bytes", "Bytes of the events in the largest queue.", "gauge"),
     Family("process_cpu_seconds_total", "CPU time that the process has used."),
-    Family("process_resident_memory_bytes", "Memory that the process has in RAM.", "gauge"),
+    Family("process_resident_memory_bytes", "Main memory that the process has.", "gauge"),
     Family("process_start_time_seconds", "When the process was started, in seconds since 1970.", "gauge"),
     Family("process_open_fds", "Files and sockets that the process has open.", "gauge"),
     Family("process_max_fds", "How many it may have open.", "gauge"),

@@ -214,6 +214,8 @@ class Sessions:
             self._part(session)
         session.stream, stream.session = stream, session
         self.moved(session, stream.connection_type)
+        if stream.congested:
+            self.backlog.add(session)
         if session.queue:
             self._wake(session)
         if previous is not None:
