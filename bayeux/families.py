@@ -37,6 +37,11 @@ AUTHENTICATION_FAILURES = (
     "token_too_late", "token_of_another_user", "grant_invalid", "grant_expired", "grant_of_another_user",
 )
 """What is counted of those who are not who they say, or may not do what they want."""
+LIMITS_OF_ALL = ("max_sessions", "max_held", "max_connections", "max_channels", "max_nonces")
+"""The limits that turn clients away who have done nothing."""
+ANSWERS = ("allowed", "denied", "overflow", "stopped", "unreachable", "status", "too_large", "malformed",
+           "timeout")
+"""What comes of a question to the site."""
 
 COUNTED: Mapping[str, Family] = {
     "messages": Family("bayeux_messages_received_total", "Messages received, of every kind, bad ones too."),
@@ -62,7 +67,7 @@ COUNTED: Mapping[str, Family] = {
     "refused": Family("bayeux_requests_refused_total", "Requests refused as a whole, by HTTP status.",
                       labels=("status",)),
     "limited": Family("bayeux_limited_total", "What a limit was in the way of, by the setting that it is.",
-                      labels=("setting",)),
+                      labels=("setting",), known=LIMITS_OF_ALL),
     "signed": Family("bayeux_signed_publishes_total", "Signed publishes whose signature was good."),
     "duplicates": Family("bayeux_duplicate_publishes_total",
                          "Signed publishes that had been handled before and were not delivered again."),
@@ -99,7 +104,7 @@ COUNTED: Mapping[str, Family] = {
                                "Questions that needed not be put to it, as the answer was known."),
     "authorize_answers": Family("bayeux_authorize_answers_total",
                                 "What came of questions: allowed, denied, or why there was no answer.",
-                                labels=("answer",), known=("allowed", "denied")),
+                                labels=("answer",), known=ANSWERS),
 }
 """By the field of ``Metrics``."""
 

@@ -4,7 +4,8 @@ import os
 import time
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
@@ -95,6 +96,21 @@ def test_it_reads_as_prometheus_own_text(world, monkeypatch):
         family.kind for family in (*MEASURED.values(), *COUNTED.values())]
 
 
+def test_it_joins_a_registry_that_tells_of_the_process_already(world):
+    registry = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=registry)
+    registry.register(Exposition(world.hub, Endpoint(world.hub), of_process=False))
+    text = generate_latest(registry).decode()
+    assert text.count("# TYPE process_open_fds gauge") == 1
+    assert text.count("# TYPE bayeux_sessions gauge") == 1
+
+
+def test_without_the_process_all_else_is_there(world):
+    own = Exposition(world.hub, Endpoint(world.hub), of_process=False)
+    missing = set(world.samples()) - set(read(own))
+    assert missing == {name for name in MEASURED if name.startswith("process_")}
+
+
 def test_the_text_ends_its_lines(world):
     text = world.exposition.render()
     assert text.endswith(b"\n")
@@ -102,8 +118,8 @@ def test_the_text_ends_its_lines(world):
     assert text.startswith(b"# HELP bayeux_build_info Which versions")
 
 
-def test_its_type_is_one_that_prometheus_knows():
-    assert CONTENT_TYPE.startswith("text/plain; version=")
+def test_its_type_is_one_that_every_prometheus_knows():
+    assert CONTENT_TYPE == CONTENT_TYPE_PLAIN_0_0_4
 
 
 def test_a_label_may_have_any_value(world):
@@ -111,7 +127,7 @@ def test_a_label_may_have_any_value(world):
     world.metrics.limited['a"b\\c\nd'] = 1
     [family] = [family for family in text_string_to_metric_families(world.exposition.render().decode())
                 if family.name == "bayeux_limited"]
-    assert [sample.labels for sample in family.samples] == [{"setting": 'a"b\\c\nd'}]
+    assert {"setting": 'a"b\\c\nd'} in [sample.labels for sample in family.samples]
 
 
 def test_counters_that_can_be_foreseen_are_there_from_the_start(world):

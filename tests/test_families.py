@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import bayeux
-from bayeux.families import AUTHENTICATION_FAILURES, COUNTED, MEASURED, REASONS
+from bayeux.families import ANSWERS, AUTHENTICATION_FAILURES, COUNTED, LIMITS_OF_ALL, MEASURED, REASONS
 from bayeux.histograms import Histogram
 from bayeux.metrics import Metrics
+from bayeux.settings import Settings
 
 PACKAGE = Path(bayeux.__file__).parent
 FAMILIES = [*COUNTED.values(), *MEASURED.values()]
@@ -69,3 +70,12 @@ def test_the_kinds_are_those_that_are_documented():
     source = (PACKAGE / "metrics.py").read_text(encoding="utf-8")
     text = source.partition("authentication_failures")[2].partition('"""')[2].partition('"""')[0]
     assert set(re.findall(r"``(\w+)``", text)) == set(AUTHENTICATION_FAILURES)
+
+
+def test_the_answers_are_those_that_can_come_of_a_question():
+    found = {texts[0] for texts in literals("Unanswered") if texts}
+    assert {"allowed", "denied"} | found == set(ANSWERS)
+
+
+def test_the_limits_are_settings():
+    assert [name for name in LIMITS_OF_ALL if not isinstance(getattr(Settings(), name), int)] == []

@@ -21,6 +21,7 @@ from tests.fakenet import (
     request,
     script,
     subscribe,
+    upgrade,
 )
 
 
@@ -273,11 +274,22 @@ def test_several_events_are_counted(net):
 
 def test_the_upgrade_is_counted_by_the_front_door(front):
     wire = front.open()
-    ws = WebSocketClient(front, wire, open=False)
-    asked = b"GET /bayeux HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    ws.wire.send(asked)
+    asked = upgrade()
+    wire.send(asked)
     assert traffic(front) == (len(asked), len(wire.take()))
+
+
+def test_a_frame_that_comes_with_the_upgrade_is_counted_once(front):
+    wire = front.open()
+    asked = upgrade() + envelope(HANDSHAKE)
+    wire.send(asked)
+    assert traffic(front) == (len(asked), len(wire.take()))
+
+
+def test_what_is_for_other_pages_is_not_counted(front):
+    http = HTTP(front)
+    assert http.ask(request(path="/other")).status == 404
+    assert traffic(front) == (0, 0)
 
 
 def test_server_sent_events_are_counted(net):

@@ -329,12 +329,14 @@ class Door:
         self._regulate()
         write(self.transport, head(takeover.reply), self._site.metrics)
         data, self._buffer = self._buffer, b""
+        self._site.metrics.bytes_received -= len(data)  # it counts what it is given
         place, self.place = self.place, None
         hand_over(self.transport, takeover.protocol, data, place)
 
     def _give_away(self) -> None:
         self._state = _State.CLOSING
         data, self._buffer = self._buffer, b""
+        self._site.metrics.bytes_received -= len(data)  # which were not for the endpoint
         patience = None
         if self._timed is Stage.HEAD and self.deadline is not None:
             patience = self.deadline - self._site.clock.seconds()
