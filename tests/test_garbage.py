@@ -81,6 +81,45 @@ def test_the_longest_pause_is_known(clock):
     assert 0 < metrics.longest_collection < 10
 
 
+def test_each_collection_is_counted_whoever_has_it_made(clock):
+    metrics = Metrics()
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: 0, metrics)
+    garbage.start()
+    assert metrics.pauses.count == 0  # that of the start keeps nobody waiting
+    for generation in (0, 1, 1):
+        gc.collect(generation)
+    garbage.stop()
+    assert metrics.collections == {0: 1, 1: 2}
+    assert metrics.pauses.count == 3
+    assert 0 < metrics.pauses.sum < 10
+    assert metrics.longest_collection == 0  # which is of full ones
+
+
+def test_a_collection_takes_as_long_as_it_takes(clock, monkeypatch):
+    metrics, now = Metrics(), iter([10.0, 10.25, 20.0, 20.125])
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: 0, metrics)
+    monkeypatch.setattr("bayeux.garbage.time.perf_counter", lambda: next(now))
+    garbage._watch("start", {"generation": 2})
+    garbage._watch("stop", {"generation": 2})
+    garbage._watch("start", {"generation": 2})
+    garbage._watch("stop", {"generation": 2})
+    assert metrics.pauses.sum == 0.375
+    assert metrics.longest_collection == 0.25
+    assert metrics.collections == {2: 2}
+
+
+def test_when_it_is_stopped_nothing_is_counted(clock):
+    metrics, before = Metrics(), list(gc.callbacks)
+    garbage = Garbage(clock, 3600.0, 0.02, lambda: 0, metrics)
+    garbage.start()
+    garbage.start()
+    garbage.stop()
+    garbage.stop()
+    assert gc.callbacks == before
+    gc.collect(0)
+    assert metrics.collections == {}
+
+
 def test_what_is_young_is_collected_every_second(garbage, clock):
     """However few objects Python has counted since: or what it finds in the end would be everything."""
     garbage.start()

@@ -264,6 +264,14 @@ def test_it_raises_the_limit_of_open_files(few_files, start):
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (few_files, few_files)
 
 
+@pytest_twisted.ensureDeferred
+async def test_it_measures_how_late_it_is(start):
+    """And stops to: a call that is left would be noticed by every test."""
+    server = start()
+    await condition(lambda: server.hub.metrics.lag.count)
+    assert server.hub.metrics.longest_lag < 60
+
+
 # -- what it serves -------------------------------------------------------------------------------
 
 
