@@ -27,7 +27,9 @@ from tests.fakenet import (
 
 @pytest.fixture(params=[in_site, in_bayeux_site], ids=lambda door: door.__name__)
 def net(request):
-    return Net(request.param)
+    net = Net(request.param)
+    net.advance(7)  # since no clock begins at nought
+    return net
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ def write(transport: Any, data: bytes, metrics: Metrics) -> None:
     more than the sending itself.  A transport of any other kind, as TLS, is written to in the usual
     way.
     """
-    metrics.bytes_sent += len(data)
+    size = len(data)
+    metrics.bytes_sent += size
     if type(transport) in _SOCKETS and not transport.dataBuffer and not transport._tempDataBuffer and (
         transport.connected and not transport.disconnecting and not transport.TLS
     ):
@@ -33,7 +34,7 @@ def write(transport: Any, data: bytes, metrics: Metrics) -> None:
         except OSError:
             pass  # the socket is full, or lost: the reactor finds out which
         else:
-            if sent == len(data):
+            if sent == size:
                 return
             data = data[sent:]
     transport.write(data)
