@@ -129,6 +129,13 @@ def test_a_client_that_goes_is_forgotten():
     assert not net.hub.sessions.backlog
 
 
+def test_a_server_that_still_knows_of_somebody_is_not_idle():
+    net = Net()
+    assert net.hub.sessions.is_idle()
+    net.hub.sessions.backlog.add(behind(10))
+    assert not net.hub.sessions.is_idle()
+
+
 def test_lazy_events_wait():
     net = Net(lazy_channels={"/news": 3.0})
     http, client = poller(net, "/news")
