@@ -133,6 +133,14 @@ def test_streams_are_counted_by_their_transport(net):
     assert streams(net) == {}
 
 
+def test_a_stream_is_counted_out_once(net):
+    WebSocketClient(net)
+    [link] = net.streams._open
+    net.streams.remove(link)
+    net.lose()
+    assert net.streams.by_transport["websocket"] == 0
+
+
 # -- messages -------------------------------------------------------------------------------------
 
 
