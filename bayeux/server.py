@@ -23,6 +23,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from bayeux.eventloop import EventLoop
+from bayeux.exposition import CONTENT_TYPE, Exposition
 from bayeux.garbage import Garbage
 from bayeux.lag import Lag
 from bayeux.policy import Policy
@@ -162,7 +163,8 @@ class BayeuxServer(BayeuxService):
 
         text = on_loopback(self.settings.api_listen)
         self._api_endpoint = text, _endpoint(text, "api_listen")
-        api = APIService(self.hub, self.resource.endpoint)
+        api = APIService(self.hub, self.resource.endpoint,
+                         Exposition(self.hub, self.resource.endpoint).render, CONTENT_TYPE)
         api.setServiceParent(self)
         return api
 
