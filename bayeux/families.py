@@ -35,6 +35,7 @@ AUTHENTICATION_FAILURES = (
     "malformed", "unknown_key", "wrong_signature", "timestamp", "nonce_reused", "too_many_nonces", "channel",
     "payload", "token_missing", "token_invalid", "token_too_early", "token_revoked", "token_expired",
     "token_too_late", "token_of_another_user", "grant_invalid", "grant_expired", "grant_of_another_user",
+    "api_key",
 )
 """What is counted of those who are not who they say, or may not do what they want."""
 LIMITS_OF_ALL = ("max_sessions", "max_held", "max_connections", "max_channels", "max_nonces")
@@ -99,7 +100,8 @@ COUNTED: Mapping[str, Family] = {
     "longest_lag": Family("bayeux_reactor_longest_lag_seconds", "The longest of these so far.", "gauge"),
     "application_errors": Family("bayeux_application_errors_total",
                                  "Exceptions in handlers, callbacks, listeners, policies and extensions."),
-    "api_errors": Family("bayeux_api_errors_total", "What the API has refused, by its code.", labels=("code",)),
+    "api_errors": Family("bayeux_api_errors_total", "What the API has refused, by its code.",
+                         labels=("code",)),
     "authorize_asked": Family("bayeux_authorize_questions_total", "Questions that were put to the site."),
     "authorize_cached": Family("bayeux_authorize_cached_total",
                                "Questions that needed not be put to it, as the answer was known."),
