@@ -164,6 +164,12 @@ class Driven:
         if not STREAMS[sent.transport]:
             self.do_("ended", sent.number)
 
+    def end(self, sent: Sent, *messages: Any) -> None:
+        """Answer a poll with just that, whatever it is."""
+        self.sent.remove(sent)
+        self.hear(*messages, by=sent.transport)
+        self.do_("ended", sent.number)
+
     def agree(self, sent: Sent, *events: Any, **fields: Any) -> None:
         """Answer an envelope with success for each of its messages, after the events."""
         replies = [{"channel": message["channel"], "id": message["id"], "successful": True, **fields}

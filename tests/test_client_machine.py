@@ -314,9 +314,15 @@ class Life(RuleBasedStateMachine):
         polls = [sent for sent in self.driven.sent if sent.transport == POLLING]
         self.driven.fail(polls[number % len(polls)], reason)
 
-    @rule(messages=MESSAGES, transport=st.sampled_from([POLLING, WEBSOCKET]))
-    def hear_anything(self, messages: list[Any], transport: str) -> None:
-        self.driven.hear(*messages, by=transport)
+    @rule(messages=MESSAGES)
+    def hear_anything(self, messages: list[Any]) -> None:
+        self.driven.hear(*messages, by=WEBSOCKET)
+
+    @rule(number=st.integers(0, 9), messages=MESSAGES)
+    @precondition(lambda self: any(sent.transport == POLLING for sent in self.driven.sent))
+    def be_answered_anything(self, number: int, messages: list[Any]) -> None:
+        polls = [sent for sent in self.driven.sent if sent.transport == POLLING]
+        self.driven.end(polls[number % len(polls)], *messages)
 
     @invariant()
     def there_is_one_session_where_there_should_be(self) -> None:
