@@ -75,6 +75,8 @@ COUNTED: Mapping[str, Family] = {
     "authentication_failures": Family("bayeux_authentication_failures_total",
                                       "Signatures, tokens and grants that were refused, by what was wrong.",
                                       labels=("kind",), known=AUTHENTICATION_FAILURES),
+    "api_errors": Family("bayeux_api_errors_total",
+                         "Requests and messages that the API has refused, by its code.", labels=("code",)),
     "subscriptions_expired": Family("bayeux_subscriptions_expired_total",
                                     "Subscriptions that have ended with the token or grant behind them."),
     "failed_reloads": Family("bayeux_reloads_failed_total",

@@ -267,7 +267,7 @@ def test_statistics(desk: Desk) -> None:
     stats = desk.get("/v1/stats")
     counters = stats.pop("counters")
     assert stats == {
-        "version": "0.1.0", "uptime": 3.0, "sessions": 1, "sessions_by_transport": {"none": 1},
+        "version": "0.1.0", "uptime": 3.0, "sessions": 1, "sessions_by_transport": {"long-polling": 1},
         "held_connects": 0, "queued_events": 1, "channels": 2, "connections": 0}
     assert counters["sessions_added"] == 1
     assert counters["queued"] == 1
@@ -277,7 +277,7 @@ def test_statistics(desk: Desk) -> None:
 def test_every_counter_is_in_the_statistics(desk: Desk) -> None:
     desk.metrics.failures[402] += 2
     counters = desk.get("/v1/stats")["counters"]
-    assert set(counters) == set(desk.metrics.__slots__)
+    assert set(desk.metrics.__slots__) - set(counters) == {"lag", "latency", "pauses"}  # how they are spread
     assert counters["failures"] == {"402": 2}
 
 

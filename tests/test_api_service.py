@@ -17,6 +17,7 @@ from bayeux import Link, Settings, SettingsError
 from bayeux.api.errors import APIError
 from bayeux.api.service import APIService, on_loopback
 from bayeux.api.status import Status
+from bayeux.exposition import CONTENT_TYPE
 from bayeux.server import BayeuxServer, CannotListen
 from bayeux.service import BayeuxService
 from tests.api import KEY, Desk
@@ -228,21 +229,25 @@ def test_it_can_be_embedded(tmp_path: Path) -> None:
     assert service.api._index.find(session.label) == (session, 0.0)
 
 
-def test_statistics_count_sessions_by_what_carries_them() -> None:
+def test_statistics_count_sessions_by_their_transport() -> None:
+    """Those that have none are left out; and it costs the same however many sessions there are."""
     clock = Clock()
     bayeux = BayeuxService(Settings(), clock=clock)
-    link = Link("long-polling")
     sessions = bayeux.hub.sessions
-
-    class Parked:
-        def release(self, why: object) -> None:
-            pass
-
+    gone = sessions.open(Link("eventsource"))
     for _ in range(3):
-        sessions.open(link)
-    held = sessions.open(link)
-    sessions.connecting(held)
-    sessions.hold(held, link, Parked(), 10)
+        sessions.open(Link("long-polling")).deliver("/a", 1)
+    gone.disconnect()
     stats = Status(bayeux.hub, bayeux.resource.endpoint).stats()
-    assert stats["sessions_by_transport"] == {"none": 3, "long-polling": 1}
-    assert stats["held_connects"] == 1
+    assert stats["sessions_by_transport"] == {"long-polling": 3}
+    assert stats["queued_events"] == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_prometheus_reads_it_with_the_key(start: Any, log: list[str], tmp_path: Path) -> None:
+    start(api_listen="tcp:0", api_key_file=write_key(tmp_path))
+    assert await ask(f"{api_of(log)}/metrics", None) == 401
+    response = await treq.get(f"{api_of(log)}/metrics", headers={"Authorization": f"Bearer {KEY}"},
+                              persistent=False)
+    assert response.headers.getRawHeaders("content-type") == [CONTENT_TYPE]
+    assert "bayeux_sessions{" in await response.text()

@@ -139,12 +139,12 @@ def test_what_is_said_of_a_session() -> None:
     session.deliver("/a", 1)
     session.named = "ann"
     told = describe(session, 1.23456)
-    assert told == {"id": session.id[:8], "transport": None, "address": "192.0.2.7", "user": "ann",
+    assert told == {"id": session.id[:8], "transport": "long-polling", "address": "192.0.2.7", "user": "ann",
                     "age": 1.235, "queue": 1, "subscriptions": 2, "state": "handshaken"}
     assert session.id not in str(told)
 
 
-def test_its_transport_is_what_carries_it_now() -> None:
+def test_its_transport_is_the_one_that_it_has_moved_to() -> None:
     world = World()
     session = world.open()
 
@@ -152,12 +152,5 @@ def test_its_transport_is_what_carries_it_now() -> None:
         def unbound(self, moved: bool) -> None:
             pass
 
-    class Parked:
-        def release(self, why: object) -> None:
-            pass
-
-    world.hub.sessions.connecting(session)
-    world.hub.sessions.hold(session, Link("callback-polling"), Parked(), 10)
-    assert (describe(session, 0)["transport"], describe(session, 0)["state"]) == ("callback-polling", "held")
     world.hub.sessions.bind(session, Wire("eventsource"))
     assert describe(session, 0)["transport"] == "eventsource"

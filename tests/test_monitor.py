@@ -118,7 +118,8 @@ def test_the_dashboard_shows_everything_but_what_is_shown_otherwise():
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for query in QUERIES for name in metrics(query)}
     hidden = {family.name for family in FAMILIES} - shown
     assert hidden == {
-        "bayeux_channels", "bayeux_connects_held_total", "bayeux_connects_superseded_total",
+        "bayeux_api_errors_total", "bayeux_channels", "bayeux_connects_held_total",
+        "bayeux_connects_superseded_total",
         "bayeux_subscriptions_expired_total", "bayeux_reloads_failed_total",
         "bayeux_connections_unannounced_total", "bayeux_gc_put_off_total", "bayeux_gc_collections_total",
         "bayeux_api_errors_total",

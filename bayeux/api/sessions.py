@@ -79,10 +79,9 @@ class SessionIndex:
 
 def describe(session: Session, age: float) -> dict[str, Any]:
     """Return what the list of sessions says of one; its whole id is nobody's business (I-4)."""
-    carrier = session.stream or session.link
     return {
         "id": session.label,
-        "transport": None if carrier is None else carrier.connection_type,
+        "transport": session.transport,
         "address": session.address,
         "user": session.user,
         "age": round(age, 3),
