@@ -102,8 +102,6 @@ COUNTED: Mapping[str, Family] = {
     "longest_lag": Family("bayeux_reactor_longest_lag_seconds", "The longest of these so far.", "gauge"),
     "application_errors": Family("bayeux_application_errors_total",
                                  "Exceptions in handlers, callbacks, listeners, policies and extensions."),
-    "api_errors": Family("bayeux_api_errors_total", "What the API has refused, by its code.",
-                         labels=("code",)),
     "authorize_asked": Family("bayeux_authorize_questions_total", "Questions that were put to the site."),
     "authorize_cached": Family("bayeux_authorize_cached_total",
                                "Questions that needed not be put to it, as the answer was known."),

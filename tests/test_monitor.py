@@ -122,7 +122,6 @@ def test_the_dashboard_shows_everything_but_what_is_shown_otherwise():
         "bayeux_connects_superseded_total",
         "bayeux_subscriptions_expired_total", "bayeux_reloads_failed_total",
         "bayeux_connections_unannounced_total", "bayeux_gc_put_off_total", "bayeux_gc_collections_total",
-        "bayeux_api_errors_total",
         "bayeux_authorize_questions_total", "bayeux_authorize_cached_total", "process_start_time_seconds",
     }
 
