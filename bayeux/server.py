@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
 from bayeux.eventloop import EventLoop
 from bayeux.garbage import Garbage
 from bayeux.policy import Policy
@@ -37,22 +38,34 @@ class CannotListen(SystemExit, Exception):
         self.code = 1  # rather than the complaint, which would be printed again
 
 
+class Source(Protocol):
+    """Where settings come from, and may have changed."""
+
+    def read(self) -> Settings:
+        """Return what they are now.  Raises ``SettingsError``."""
+
+    def located(self, error: SettingsError) -> SettingsError:
+        """Return a complaint about them with the place where it is to be mended."""
+
+
 class BayeuxServer(BayeuxService):
     """A Bayeux service that listens by itself; with ``demo``, the demos stand beside its mounts.
 
-    At a SIGHUP it has its settings read again by ``read_settings``, and reloads what can be (Y-10).
-    Raises ``SettingsError`` for an endpoint that Twisted does not understand.
+    At a SIGHUP it has its settings read again from ``source``, and reloads what can be (Y-10); so are
+    certificates.  Raises ``SettingsError`` for an endpoint that Twisted does not understand.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 demo: bool = False, read_settings: Callable[[], Settings] | None = None) -> None:
+                 demo: bool = False, source: Source | None = None) -> None:
         super().__init__(settings, policy)
-        self._read_settings = read_settings
+        self._source = source
         self._hangup: Any = None
         """Who was told of a SIGHUP before."""
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
+        self._certificates = [(text, certificate) for text, endpoint in self._endpoints
+                              if (certificate := _renewable(text, endpoint)) is not None]
         self._ports: list[IListeningPort] = []
         self._listening = False
         self._event_loop = EventLoop(_reactor)
@@ -105,21 +118,37 @@ class BayeuxServer(BayeuxService):
         cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
 
     def _reload(self) -> None:
-        if self._read_settings is None:
+        if self._source is None:
             return
         try:
-            settings = self._read_settings()
+            settings = self._source.read()
         except SettingsError as error:
-            self.hub.metrics.failed_reloads += 1
-            self._log.error("the old settings are kept: {reason}", reason=str(error))
+            self.not_reloaded(error)
             return
         self.reload(settings)
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Read the certificates again too, from where it listens.  Raises ``SettingsError``."""
+        try:
+            also = super().prepare(settings)
+        except SettingsError as error:
+            raise (error if self._source is None else self._source.located(error)) from None
+        read = [(text, certificate, _read_source(text)) for text, certificate in self._certificates]
+
+        def apply() -> None:
+            also()
+            for text, certificate, source in read:
+                certificate.use(source)
+                self._log.info("the certificate of {endpoint} has been read", event="certificate_reloaded",
+                               endpoint=text)
+
+        return apply
 
     def _listen(self) -> None:
         if self._listening:
             return
         self._listening = True
-        if self._read_settings is not None:
+        if self._source is not None:
             self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
         for text, endpoint in self._endpoints:
             failures: list[Failure] = []
@@ -188,8 +217,28 @@ def _endpoint(text: str) -> IStreamServerEndpoint:
     try:
         return cast(IStreamServerEndpoint, serverFromString(_reactor, text))
     except Exception as error:  # endpoint parsers raise whatever their arguments lead to
-        reason = str(error) or type(error).__name__
-        raise SettingsError(f"listen: {text!r} is no endpoint such as tcp:8080 ({reason})") from None
+        raise SettingsError(f"listen: {text!r} is no endpoint such as tcp:8080 ({reason(error)})") from None
+
+
+def _renewable(text: str, endpoint: IStreamServerEndpoint) -> Certificate | None:
+    try:
+        return renewable(endpoint)
+    except BadCertificate as error:
+        raise _unusable(text, error) from None
+
+
+def _read_source(text: str) -> object:
+    """Read the files of an endpoint with TLS again."""
+    try:
+        source = source_of(cast(IStreamServerEndpoint, serverFromString(_reactor, text)))
+        check(source)
+    except Exception as error:  # as above
+        raise _unusable(text, error) from None
+    return source
+
+
+def _unusable(text: str, error: Exception) -> SettingsError:
+    return SettingsError(f"listen: the certificate of {text!r} cannot be used ({reason(error)})")
 
 
 def _put(root: Resource, mount: str, child: Resource) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +21,9 @@ from bayeux.web.resource import BayeuxResource
 
 if TYPE_CHECKING:
     from bayeux.web.authorizer import Authorizer
+
+_RELOADED = frozenset({"channel", "key", "key_directory", "revoked_tokens", "log_level"})
+"""Settings that count from a reload on."""
 
 
 class BayeuxService(MultiService):
@@ -49,26 +53,56 @@ class BayeuxService(MultiService):
         if self.settings.authorize_url:
             from bayeux.web.authorizer import Authorizer  # an HTTP client is much to load for nothing
 
+            self.hub.guard()  # rules come first, even if there are none before a reload
             self.authorizer = Authorizer(self.settings, self.hub.policy, clock, self.hub.metrics)
             self.hub.policy = self.authorizer
             self.hub.add_extension(self.authorizer.users)
         self.resource = BayeuxResource(self.hub)
 
     def reload(self, settings: Settings | None = None) -> bool:
-        """Read the keys again, as these settings name them, or else those from the start (Y-10).
+        """Have the keys, the rules for channels and the revoked tokens of these settings (Y-10, Y-19).
 
-        If one cannot be read all stays as it is, which is logged; returns whether they have been.
+        Without any, have those from the start, the keys being read again from their files.  If something
+        is wrong all stays as it is, which is logged; returns whether it was all right.  Other settings
+        that differ are named in the log: they need a restart.
         """
         settings = settings or self.settings
         try:
-            keys = settings.read_keys()
+            apply = self.prepare(settings)
         except SettingsError as error:
-            self.hub.metrics.failed_reloads += 1
-            self._log.error("the old keys are kept: {reason}", reason=str(error))
+            self.not_reloaded(error)
             return False
-        self.hub.replace_keys(keys, settings.revoked_tokens)
-        self._log.info("{count} keys have been read", count=len(keys))
+        apply()
+        self._tell_changes(settings)
         return True
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Read what a reload needs and return what makes it count; raises ``SettingsError``."""
+        keys = settings.read_keys()
+        settings.check_keys(keys)
+
+        def apply() -> None:
+            if settings.has_keys:
+                self.hub.guard(keys=True)
+            self.hub.replace_rules(settings.channel)
+            self.hub.replace_keys(keys, settings.revoked_tokens)
+            self._log.info("reloaded; keys: {keys}, rules for channels: {rules}", event="reloaded",
+                           keys=len(keys), rules=len(settings.channel))
+
+        return apply
+
+    def not_reloaded(self, error: SettingsError) -> None:
+        """Count and log that nothing has changed, as something is wrong."""
+        self.hub.metrics.failed_reloads += 1
+        self._log.error("the old settings are kept: {reason}", event="reload_failed", reason=str(error))
+
+    def _tell_changes(self, settings: Settings) -> None:
+        changed = [field.name for field in msgspec.structs.fields(Settings) if field.name not in _RELOADED
+                   and getattr(settings, field.name) != getattr(self.settings, field.name)]
+        if changed:
+            names = " and ".join(filter(None, (", ".join(changed[:-1]), changed[-1])))
+            self._log.warn("{names} {have} changed; that needs a restart", event="restart_needed",
+                           names=names, have="has" if len(changed) == 1 else "have")
 
     def startService(self) -> None:
         """Accept sessions."""

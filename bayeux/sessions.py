@@ -74,6 +74,10 @@ class Sessions:
         """Return how many sessions there are."""
         return len(self._by_id)
 
+    def all(self) -> tuple[Session, ...]:
+        """Return all of them, as they are now."""
+        return tuple(self._by_id.values())
+
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
         return not (self._by_id or self._by_address or self._registry or self._held_by_address
@@ -139,7 +143,7 @@ class Sessions:
     def close(self) -> None:
         """Answer every held connect, remove every session, open no more (Q-10)."""
         self.closed = True
-        for session in tuple(self._by_id.values()):
+        for session in self.all():
             self.remove(session, "shutdown", Release.SHUTDOWN)
         self._deadlines.stop()
 

@@ -105,7 +105,7 @@ def makeService(options: Options) -> IService:
     try:
         if options["config"]:
             options["config"] = os.path.abspath(options["config"])  # to be read again, wherever twistd goes
-        return BayeuxServer(options.settings, demo=bool(options["demo"]), read_settings=options.read)
+        return BayeuxServer(options.settings, demo=bool(options["demo"]), source=options)
     except SettingsError as error:
         raise SystemExit(f"twistd bayeux: {options.located(error)}") from None
 

@@ -356,23 +356,32 @@ def told(command, pattern):
     raise AssertionError(f"never said: {pattern}")
 
 
-def test_a_hangup_reads_the_keys_again(run, file, folder):
-    """Y-10: without a restart; a bad file keeps what there was, and says so."""
+def test_a_hangup_reads_the_file_again(run, file, folder):
+    """Y-10: without a restart; a bad file keeps what there was, and says so with the line."""
     secret = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
     table = f'[[key]]\nid = "a"\nsecret = "{secret}"\n'
     path = Path(file(table))
     path.chmod(0o600)
     command = run("--config", path.name, *ANY)
-    command.ports()
+    (port,), _ = command.ports()
     path.write_text(table + table.replace('"a"', '"b"'))
     command.process.send_signal(signal.SIGHUP)
-    assert "2 keys have been read" in told(command, "keys")
+    assert "reloaded; keys: 2, rules for channels: 0" in told(command, "reloaded")
     path.write_text(table.replace("secret =", "sekret ="))
     command.process.send_signal(signal.SIGHUP)
     line = told(command, "kept")
     assert "the old settings are kept: " in line
     assert f"{path}:1: " in line
     assert secret not in line
-    path.write_text(table)
+    path.write_text(table + '[[channel]]\npattern = "/a"\nsubscribe = "token"\n')
     command.process.send_signal(signal.SIGHUP)
-    assert "1 keys have been read" in told(command, "keys")
+    assert f"{path}:4: [[channel]] 1 (/a): subscribe = 'token' needs a [[key]]" in told(command, "kept")
+    path.write_text(f'\ntimeout = "soon"\n{table}')
+    command.process.send_signal(signal.SIGHUP)
+    assert f"the old settings are kept: {path}:2: timeout = 'soon': " in told(command, "kept")
+    path.write_text('timeout = 7\n' + table + '[[channel]]\npattern = "/a"\npublish = "nobody"\n')
+    command.process.send_signal(signal.SIGHUP)
+    assert "reloaded; keys: 1, rules for channels: 1" in told(command, "reloaded")
+    assert "timeout has changed; that needs a restart" in told(command, "restart")
+    (reply,) = read(ask(port, {"channel": "/a", "data": 1}))
+    assert reply["error"] == "403:/a:Publish denied"
