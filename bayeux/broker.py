@@ -102,4 +102,5 @@ class Broker:
 
     def _callback_failed(self, failure: Failure, channel: str) -> None:
         self._metrics.application_errors += 1
-        self._log.failure("a subscriber failed on {channel}", failure, channel=channel)
+        self._log.failure("a subscriber failed on {channel}", failure, event="subscriber_failed",
+                          channel=channel)

@@ -44,6 +44,7 @@ from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
 from bayeux.failures import Failures
 from bayeux.guard import Guard
+from bayeux.journal import Witnesses
 from bayeux.keys import Key, KeyRing
 from bayeux.leases import Leases
 from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
@@ -90,7 +91,9 @@ class Hub:
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self.speakers = Speakers(self.sessions, self.settings)
         self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
-        self._failures = Failures(self.sessions, self.metrics, self._connection_types)
+        self.witnesses: Witnesses = {}
+        """Of each kind of refusal whom it has met last, for the log."""
+        self._failures = Failures(self.sessions, self.metrics, self._connection_types, self.witnesses)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
@@ -253,7 +256,7 @@ class Hub:
         """Answer one message, whatever happens: here errors become replies (E-32)."""
         if isinstance(message, Rejected):
             call = Call(Message(message.channel, message.id), exchange.link)
-            return self._finish(self._failures.answer(message, message.error), call, exchange)
+            return self._finish(self._failures.answer(message, message.error, call.link), call, exchange)
         call = Call(message, exchange.link)
         if message.channel != META_HANDSHAKE and message.client_id is not None:
             call.session = self.speakers.find(message, exchange.link, exchange.session)
@@ -264,9 +267,9 @@ class Hub:
             outcome = (self._dispatch(call, exchange) if waiting is None
                        else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
-            outcome = self._failures.answer(message, error)
+            outcome = self._failures.answer(message, error, call.link)
         if isinstance(outcome, Deferred):
-            return outcome.addErrback(self._failed_later, message).addCallback(self._finish, call, exchange)
+            return outcome.addErrback(self._failed_later, call).addCallback(self._finish, call, exchange)
         return self._finish(outcome, call, exchange)
 
     def _dispatch(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
@@ -293,8 +296,8 @@ class Hub:
         return None if waiting is None else waiting.addErrback(
             lambda failure: self._failures.spoil(reply, call, cast(BaseException, failure.value)))
 
-    def _failed_later(self, failure: Failure, message: Message) -> Reply:
-        return self._failures.answer(message, cast(BaseException, failure.value))
+    def _failed_later(self, failure: Failure, call: Call) -> Reply:
+        return self._failures.answer(call.message, cast(BaseException, failure.value), call.link)
 
     def _make_way(self, session: Session) -> None:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""

@@ -12,7 +12,8 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IReactorFromThreads, IStreamServerEndpoint
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -20,6 +21,8 @@ from twisted.web.server import Request
 from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
 from bayeux.eventloop import EventLoop
 from bayeux.garbage import Garbage
+from bayeux.journal import Journal
+from bayeux.logs import Lines
 from bayeux.policy import Policy
 from bayeux.service import BayeuxService
 from bayeux.settings import Settings, SettingsError
@@ -51,15 +54,17 @@ class Source(Protocol):
 class BayeuxServer(BayeuxService):
     """A Bayeux service that listens by itself; with ``demo``, the demos stand beside its mounts.
 
-    At a SIGHUP it has its settings read again from ``source``, and reloads what can be (Y-10); so are
-    certificates.  Raises ``SettingsError`` for an endpoint that Twisted does not understand.
+    ``lines`` is what twistd is to log to; None: what it would by itself.  At a SIGHUP it has its settings
+    read again from ``source``, and reloads what can be (Y-10); so are certificates.  Raises
+    ``SettingsError`` for an endpoint that Twisted does not understand.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 demo: bool = False, source: Source | None = None) -> None:
+                 demo: bool = False, source: Source | None = None, lines: Lines | None = None) -> None:
         super().__init__(settings, policy)
+        self._lines = lines
         self._source = source
         self._hangup: Any = None
         """Who was told of a SIGHUP before."""
@@ -75,9 +80,17 @@ class BayeuxServer(BayeuxService):
             _put(root, mount, self.resource)
         self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
         streams, channels = self.resource.endpoint.streams, self._site.channels
+        self._journal = Journal(self.clock, self.settings.log_interval, self.hub.metrics, self.hub.witnesses)
+        self.hub.add_listener(self._journal)
         self._garbage = Garbage(self.clock, self.settings.collection_interval,
                                 self.settings.collection_pause, lambda: len(streams) + len(channels),
                                 self.hub.metrics)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Have twistd log to ``lines``, if there are any: it asks its application for what to log to."""
+        if self._lines is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._lines)
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""
@@ -89,6 +102,7 @@ class BayeuxServer(BayeuxService):
         super().startService()
         self._raise_open_files()
         self._garbage.start()
+        self._journal.start()
         self._event_loop.start()
         self._listen()
 
@@ -99,6 +113,7 @@ class BayeuxServer(BayeuxService):
     async def _stop(self) -> None:
         self._listening = False
         self._garbage.stop()
+        self._journal.stop()
         self._event_loop.stop()
         if self._hangup is not None:
             signal.signal(signal.SIGHUP, self._hangup)
@@ -111,7 +126,8 @@ class BayeuxServer(BayeuxService):
         try:
             await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
         except TimeoutError:
-            self._log.warn("{count} connections were still open", count=len(self._site.channels))
+            self._log.warn("{count} connections were still open", event="cut",
+                           count=len(self._site.channels))
             self._site.abort()
 
     def _hung_up(self, number: int, frame: object) -> None:
@@ -137,6 +153,8 @@ class BayeuxServer(BayeuxService):
 
         def apply() -> None:
             also()
+            if self._lines is not None:
+                self._lines.set_level(settings.log_level)
             for text, certificate, source in read:
                 certificate.use(source)
                 self._log.info("the certificate of {endpoint} has been read", event="certificate_reloaded",
@@ -161,11 +179,11 @@ class BayeuxServer(BayeuxService):
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
-        self._log.info("Bayeux is served on {where} at {places}", where=_where(port, text),
-                       places=self._places)
+        self._log.info("Bayeux is served on {where} at {places}", event="listening",
+                       where=_where(port, text), places=self._places)
         if self._presenter:
-            self._log.info("The slideshow's presenter goes to {where}/{page}", where=_where(port, text),
-                           page=self._presenter)
+            self._log.info("The slideshow's presenter goes to {where}/{page}", event="presenter",
+                           where=_where(port, text), page=self._presenter)
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""

@@ -127,7 +127,7 @@ class BayeuxService(MultiService):
         try:
             await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
         except TimeoutError:
-            self._log.warn("{count} streams were still open", count=len(streams))
+            self._log.warn("{count} streams were still open", event="cut", count=len(streams))
             streams.abort()
         if asked is not None:
             await asked

@@ -485,7 +485,7 @@ class Sessions:
                 getattr(listener, what)(*arguments)
             except Exception:
                 self._metrics.application_errors += 1
-                self._log.failure("a session listener failed")
+                self._log.failure("a session listener failed", event="listener_failed")
 
 
 def _count(counts: dict[str, int], key: str, step: int) -> None:

@@ -31,6 +31,8 @@ TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-poll
 
 ExtensionName = Literal["ack", "timesync", "timestamp", "activity", "binary"]
 Action = Literal["handshake", "subscribe", "publish"]
+LogFormat = Literal["text", "json"]
+LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
 
 
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
@@ -267,6 +269,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- web ------------------------------------------------------------------------------------
     listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)
     """Where ``twistd bayeux`` listens: endpoint strings as Twisted reads them."""
+    log_format: LogFormat = "text"
+    """What lines ``twistd bayeux`` logs: ``text`` as twistd does, or ``json``, an object a line."""
+    log_level: LogLevelName = "info"
+    """The least level that it logs: ``debug``, ``info``, ``warn``, ``error`` or ``critical``."""
+    log_interval: Seconds = 1.0
+    """How often it logs what has been refused and who has expired: then one line of each kind, with how
+    many there were.  0: that is not logged."""
     access_log: str = ""
     """File to which ``twistd bayeux`` writes a line for each request; empty: none."""
     mounts: tuple[str, ...] = ("/bayeux",)

@@ -10,6 +10,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from bayeux.configuration import anchor, located, parse_assignment, read_toml
+from bayeux.logs import Lines, lines_for
 from bayeux.settings import Settings, SettingsError
 
 DEMO_MOUNT = "/bayeux"
@@ -27,6 +28,8 @@ class Options(usage.Options):
     optParameters = [  # noqa: RUF012 - Twisted declares it so
         ["config", "c", None, "Read settings from this TOML file."],
         ["access-log", None, None, "Write a line for each request to this file. [default: none]"],
+        ["log-format", None, None, "Log lines of text or of json. [default: text]"],
+        ["log-level", None, None, "Log from this level on: debug, info, warn, error. [default: info]"],
     ]
     optFlags = [["demo", None, "Serve the demos at / beside the server."]]  # noqa: RUF012 - as above
 
@@ -73,8 +76,9 @@ class Options(usage.Options):
         """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
-        if self["access-log"]:
-            given["access_log"] = self["access-log"]
+        for option in ("access-log", "log-format", "log-level"):
+            if self[option]:
+                given[option.replace("-", "_")] = self[option]
         try:
             settings = Settings.of(file, self._assigned, given)
         except SettingsError:
@@ -84,6 +88,22 @@ class Options(usage.Options):
         if self["demo"] and DEMO_MOUNT not in mounts:
             return Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
         return settings
+
+    def lines(self) -> Lines | None:
+        """Return what twistd is to log to; None: it has options of its own that say so.
+
+        Raises ``SettingsError`` where these do not go together with ours.
+        """
+        twistd = self.parent
+        if twistd is None:
+            return None
+        try:
+            lines = lines_for(twistd, self.settings.log_format, self.settings.log_level)
+        except OSError as error:
+            raise SettingsError(f"--logfile: {error.filename}: {error.strerror}") from None
+        if lines is None and self.settings.log_format != "text":
+            raise SettingsError("log_format: twistd's --logger and --syslog have their own")
+        return lines
 
     def _check_file(self, values: dict[str, Any]) -> None:
         """Tell what is wrong in the file by itself with its name, and the line where that is known."""
@@ -105,7 +125,8 @@ def makeService(options: Options) -> IService:
     try:
         if options["config"]:
             options["config"] = os.path.abspath(options["config"])  # to be read again, wherever twistd goes
-        return BayeuxServer(options.settings, demo=bool(options["demo"]), source=options)
+        lines = options.lines()
+        return BayeuxServer(options.settings, demo=bool(options["demo"]), source=options, lines=lines)
     except SettingsError as error:
         raise SystemExit(f"twistd bayeux: {options.located(error)}") from None
 

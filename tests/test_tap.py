@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bayeux import Settings
+from bayeux import Settings, SettingsError
 from bayeux.server import BayeuxServer
 from bayeux.tap import Options, makeService
 from tests.test_resource import HANDSHAKE, publish
@@ -66,6 +66,32 @@ def test_the_access_log_is_a_setting(tmp_path):
     assert settings_of("--access-log", path).access_log == path
 
 
+def test_how_it_logs_are_settings():
+    settings = settings_of("--log-format", "json", "--log-level", "warn")
+    assert (settings.log_format, settings.log_level) == ("json", "warn")
+
+
+def twistd(*arguments, **options):
+    """Return what our options say to log to, as those of twistd around them."""
+    ours = Options()
+    ours.parent = options
+    ours.parseOptions(arguments)
+    return ours.lines()
+
+
+def test_twistds_own_options_for_logging_stand():
+    assert twistd(nodaemon=True) is not None
+    assert twistd(syslog=True) is None
+    with pytest.raises(SettingsError, match=r"^log_format: twistd's --logger and --syslog have their own$"):
+        twistd("--log-format", "json", logger="some.observer")
+    with pytest.raises(SettingsError, match=r"^--logfile: /nonexistent/x: No such file or directory$"):
+        twistd(logfile="/nonexistent/x")
+
+
+def test_without_twistd_nothing_is_logged_elsewhere():
+    assert Options().lines() is None
+
+
 def test_a_file_holds_settings(file):
     path = file('timeout = 25\nmounts = ["/cometd"]\n[lazy_channels]\n"/a/*" = 1.0\n')
     settings = settings_of("--config", path)
@@ -116,6 +142,8 @@ WRONG = {
     "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),
     "a mount that is no path": (["--mount", "bayeux"], "mounts: 'bayeux' must look like /bayeux"),
     "a mount that is everything": (["--mount", "/"], "mounts: '/' must look like /bayeux"),
+    "a log format that is none": (["--log-format", "xml"], "log_format = 'xml'"),
+    "a log level that is none": (["--log-level", "loud"], "log_level = 'loud'"),
     "a key without a secret": (["--set", 'key=[{id="a"}]'], "[[key]] 1: 'a': needs one of secret"),
     "a key that cannot be read": (["--config", "keys.toml"], "/missing.key: No such file or directory"),
     "keys that are not there": (["--set", "key_directory=missing"], "/missing: No such file or directory"),
@@ -163,6 +191,26 @@ def test_a_service_is_made_of_the_options():
 
 TWISTD = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "bayeux"]
 ANY = ["--listen", "tcp:0:interface=127.0.0.1"]
+
+
+def test_it_logs_lines_of_json(run, file):
+    """From a level on, which a SIGHUP may change; whoever is refused is told of."""
+    path = Path(file('log_level = "info"'))
+    command = run(*ANY, "--log-format", "json", "--config", path.name)
+    line = json.loads(told(command, "served"))
+    assert (line["event"], line["level"], line["places"]) == ("listening", "info", "/bayeux")
+    port = int(line["where"].rpartition(":")[2])
+    read(ask(port, {"channel": "/meta/connect", "clientId": "x", "connectionType": "long-polling"}))
+    line = json.loads(told(command, "refused"))
+    assert (line["event"], line["code"], line["address"]) == ("refused", 402, "127.0.0.1")
+    path.write_text('log_level = "error"')
+    command.process.send_signal(signal.SIGHUP)
+    told(command, "reloaded")
+    path.write_text('log_level = "loud"')
+    command.process.send_signal(signal.SIGHUP)
+    assert json.loads(told(command, "kept"))["level"] == "error"
+    command.process.terminate()
+    assert command.end()[1] == ""
 
 
 class Command:
@@ -263,7 +311,8 @@ def test_a_busy_port_ends_the_command_without_a_traceback(run):
 def test_help_says_what_there_is(run):
     status, output, errors = run("--help").end()
     assert (status, errors) == (0, "")
-    for option in ("listen=", "mount=", "config=", "set=", "allow-origin=", "access-log=", "demo"):
+    for option in ("listen=", "mount=", "config=", "set=", "allow-origin=", "access-log=", "log-format=",
+                   "log-level=", "demo"):
         assert f" --{option} " in output
     assert output.startswith("Usage: twistd [options] bayeux [options]\n")
 
