@@ -208,11 +208,12 @@ class Hub:
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
-        self.sessions.closed = False
+        self.sessions.open_again()
 
     def close(self) -> None:
-        """Stop: answer every held connect, accept no more (Q-10)."""
-        self.sessions.close()
+        """Stop at once: answer every held connect, accept no more (Q-10)."""
+        self.sessions.stop_accepting()
+        self.sessions.retire(len(self.sessions))
 
     # -- for transports -------------------------------------------------------------------------
 
@@ -349,7 +350,10 @@ class Hub:
 
     def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
-        message, session = call.message, self._session(call, exchange)
+        message = call.message
+        if self.sessions.closed and call.session is not None and call.session.alive:
+            return self._dismiss(call.session, message, exchange)
+        session = self._session(call, exchange)
         if exchange.is_lost:  # meanwhile, and its client may be waiting elsewhere
             raise UnknownClient(session.id)
         if message.connection_type is None:
@@ -359,6 +363,14 @@ class Hub:
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
         return self._connects.answer(call, exchange, session)
+
+    def _dismiss(self, session: Session, message: Message, exchange: Exchange) -> Reply:
+        """Answer whoever has not been told yet that the server stops, with what is queued (Q-10)."""
+        session.cycle += 1
+        exchange.session, exchange.cycle = session, session.cycle
+        exchange.connect = Reply(META_CONNECT, True, id=message.id, client_id=session.id)
+        self.sessions.remove(session, "shutdown", Release.SHUTDOWN)
+        return exchange.connect
 
     def _disconnect(self, call: Call, exchange: Exchange) -> Reply:
         """End a session by its client's wish (section 8)."""

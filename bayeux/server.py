@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import resource
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorFromThreads, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorCore, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -24,8 +23,9 @@ from bayeux.garbage import Garbage
 from bayeux.journal import Journal
 from bayeux.logs import Lines
 from bayeux.policy import Policy
-from bayeux.service import BayeuxService
+from bayeux.service import BayeuxService, Carrier
 from bayeux.settings import Settings, SettingsError
+from bayeux.signals import Signals
 from bayeux.web.site import BayeuxSite
 
 
@@ -66,8 +66,7 @@ class BayeuxServer(BayeuxService):
         super().__init__(settings, policy)
         self._lines = lines
         self._source = source
-        self._hangup: Any = None
-        """Who was told of a SIGHUP before."""
+        self._signals = Signals(_reactor)
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._certificates = [(text, certificate) for text, endpoint in self._endpoints
                               if (certificate := _renewable(text, endpoint)) is not None]
@@ -106,32 +105,33 @@ class BayeuxServer(BayeuxService):
         self._event_loop.start()
         self._listen()
 
-    def stopService(self) -> Deferred[None]:
-        """Stop listening, answer what is held, and wait until that is written, but not for ever."""
-        return Deferred.fromCoroutine(self._stop())
-
     async def _stop(self) -> None:
-        self._listening = False
+        began = self.clock.seconds()
+        await super()._stop()
         self._garbage.stop()
-        self._journal.stop()
         self._event_loop.stop()
-        if self._hangup is not None:
-            signal.signal(signal.SIGHUP, self._hangup)
-            self._hangup = None
+        self._signals.restore()
+        self._log.info("stopped after {seconds:g} s", event="stopped",
+                       seconds=round(self.clock.seconds() - began, 2))
+
+    async def stop_listening(self) -> None:
+        """Free the ports."""
+        self._listening = False
+        self._journal.stop()
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
-        await super().stopService()
-        closed = self._site.close()
-        try:
-            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
-        except TimeoutError:
-            self._log.warn("{count} connections were still open", event="cut",
-                           count=len(self._site.channels))
-            self._site.abort()
 
-    def _hung_up(self, number: int, frame: object) -> None:
-        cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
+    def carriers(self) -> Sequence[Carrier]:
+        """Have the site's connections closed too."""
+        return (*super().carriers(), self._site)
+
+    def _terminate(self) -> None:
+        """Stop the process in good order; whoever says so again wants it to be quick."""
+        if self.draining:
+            self.hurry()
+        else:
+            cast(IReactorCore, _reactor).stop()
 
     def _reload(self) -> None:
         if self._source is None:
@@ -167,7 +167,7 @@ class BayeuxServer(BayeuxService):
             return
         self._listening = True
         if self._source is not None:
-            self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
+            self._signals.handle(self._reload, self._terminate)
         for text, endpoint in self._endpoints:
             failures: list[Failure] = []
             endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
 
 _RELOADED = frozenset({"channel", "key", "key_directory", "revoked_tokens", "log_level"})
 """Settings that count from a reload on."""
+
+
+_AT_ONCE = 100
+"""Sessions that are told of a stop in one turn: some ten milliseconds."""
+
+
+class Carrier(Protocol):
+    """What has connections."""
+
+    name: str
+    """What they are called."""
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+
+    def close(self) -> Deferred[None]:
+        """Close all; fires when they are gone."""
+
+    def abort(self) -> None:
+        """Cut those that are left."""
 
 
 class BayeuxService(MultiService):
@@ -58,6 +79,10 @@ class BayeuxService(MultiService):
             self.hub.policy = self.authorizer
             self.hub.add_extension(self.authorizer.users)
         self.resource = BayeuxResource(self.hub)
+        self.draining = False
+        """Whether it is about to stop, and nobody new should be sent here."""
+        self._delay: Deferred[None] | None = None
+        self._closing: Sequence[Carrier] = ()
 
     def reload(self, settings: Settings | None = None) -> bool:
         """Have the keys, the rules for channels and the revoked tokens of these settings (Y-10, Y-19).
@@ -106,6 +131,7 @@ class BayeuxService(MultiService):
 
     def startService(self) -> None:
         """Accept sessions."""
+        self.draining = False
         self.hub.open()
         if self.authorizer is not None:
             self.authorizer.asker.open()
@@ -114,21 +140,63 @@ class BayeuxService(MultiService):
     def stopService(self) -> Deferred[None]:
         """Answer every held connect and close every stream, but do not wait for these for ever (Q-10).
 
-        Fires a turn later, when plain sockets have got the answers.
+        With a ``drain_delay`` all goes on for so long before.  Fires a turn after the end, when plain sockets
+        have got the answers.
         """
-        return Deferred.fromCoroutine(self._close())
+        return Deferred.fromCoroutine(self._stop())
 
-    async def _close(self) -> None:
-        self.hub.close()
+    def hurry(self) -> None:
+        """Stop sooner, if it takes its time: end the ``drain_delay``, or else cut who is still connected."""
+        if self._delay is not None:
+            self._delay.cancel()
+        else:
+            for carrier in self._closing:
+                carrier.abort()
+
+    async def _stop(self) -> None:
+        await self._stay_for_a_while()
+        stop_by = self.clock.seconds() + self.settings.shutdown_timeout
+        await self.stop_listening()
         asked = None if self.authorizer is None else self.authorizer.asker.close()
-        streams = self.resource.endpoint.streams
-        closed = streams.close()
+        await self._retire(stop_by)
+        self._closing = self.carriers()
+        closed = [carrier.close() for carrier in self._closing]
         await cast("Deferred[object]", super().stopService())
-        try:
-            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
-        except TimeoutError:
-            self._log.warn("{count} streams were still open", event="cut", count=len(streams))
-            streams.abort()
+        for carrier, gone in zip(self._closing, closed, strict=True):
+            try:
+                await gone.addTimeout(max(0.0, stop_by - self.clock.seconds()), self.clock)
+            except TimeoutError:
+                self._log.warn("{count} {what} were still open", event="cut", count=len(carrier),
+                               what=carrier.name)
+                carrier.abort()
+        self._closing = ()
         if asked is not None:
             await asked
         await deferLater(self.clock, 0, lambda: None)
+
+    async def _stay_for_a_while(self) -> None:
+        """Go on, so that whoever sends clients here finds out that no more should come."""
+        self.draining = True
+        if self.settings.drain_delay:
+            self._log.info("draining for {seconds:g} s before the stop", event="draining",
+                           seconds=self.settings.drain_delay)
+            self._delay = deferLater(self.clock, self.settings.drain_delay, lambda: None)
+            with suppress(CancelledError):
+                await self._delay
+            self._delay = None
+
+    async def _retire(self, stop_by: float) -> None:
+        """Tell every client, some in each turn: all at once would take a second with ten thousand of them."""
+        sessions = self.hub.sessions
+        sessions.stop_accepting()
+        self._log.info("stopping; sessions told to come back: {sessions}, within {seconds:g} s",
+                       event="stopping", sessions=len(sessions), seconds=round(sessions.longest_spread, 1))
+        while sessions.retire(_AT_ONCE if self.clock.seconds() < stop_by else len(sessions)):
+            await deferLater(self.clock, 0, lambda: None)
+
+    async def stop_listening(self) -> None:
+        """Accept no connections any more; an application that has this in it does that by itself."""
+
+    def carriers(self) -> Sequence[Carrier]:
+        """Return what has connections that are to be closed at the end."""
+        return (self.resource.endpoint.streams,)

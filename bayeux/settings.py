@@ -76,10 +76,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Granularity of expiry: sessions that expire within one period are removed together."""
     max_lazy_timeout: Seconds = 5.0
     """Longest time that an event of a lazy channel waits for company (D-12)."""
+    drain_delay: Seconds = 0.0
+    """How long a server that is told to stop goes on as before, but is not ready any more: so that a balancer
+    sends nobody new to it."""
     shutdown_spread: Seconds = 5.0
     """At shutdown each client is told to come back after a random time up to this (Q-10)."""
+    shutdown_rate: PerSecond = 1000.0
+    """With so many clients that more than this would come back in a second, that time is longer.  0: it is
+    not."""
     shutdown_timeout: Seconds = 5.0
-    """Longest time that a stopping server waits for its last answers to be written (Q-10)."""
+    """Longest time that a stopping server takes to tell its clients, and to have it written (Q-10)."""
 
     # -- several sessions in one browser (B-4) --------------------------------------------------
     max_sessions_per_browser: int = 4

@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"settings", "surrogates"},
     {"certificates", "clocks", "configuration", "deadlines", "messages", "metrics", "nonces", "registry",
      "results", "versions"},
-    {"eventloop", "garbage", "queues"},
+    {"eventloop", "garbage", "queues", "signals"},
     {"session"},
     {"extensions", "journal", "policy"},
     {"access"},

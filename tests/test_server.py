@@ -458,7 +458,7 @@ async def test_a_stop_does_not_wait_for_ever(start, open_wire, log):
     await condition(lambda: server.hub.metrics.messages == 22)
     await server.stopService()
     assert await slow.end() == b""
-    assert log[-1] == "2 connections were still open"
+    assert "2 connections were still open" in log
     await condition(lambda: not [each for each in connections() if isinstance(each, tcp.Server)])
 
 

@@ -377,8 +377,10 @@ def test_who_waits_is_answered_when_it_is_ended(run, number):
     assert {reply["advice"]["reconnect"] for reply in replies} == {"handshake"}
     assert len({reply["advice"]["interval"] for reply in replies}) > 1
     status, output, errors = command.end()
-    assert status in (0, -number)  # twistd ends itself by the signal that it was sent
+    assert status == (0 if number == signal.SIGTERM else -number)  # by which a shell knows of a Ctrl-C
     assert errors == ""
+    assert "stopping; sessions told to come back: 30, within 5 s" in output
+    assert re.search(r"stopped after [0-9.]+ s\n", output)
     assert "Traceback" not in output
     assert "still open" not in output
 
@@ -392,8 +394,25 @@ def test_who_never_reads_does_not_keep_it_from_ending(run):
         read(ask(port, HANDSHAKE))
         command.process.terminate()
         status, output, errors = command.end()
-    assert status in (0, -signal.SIGTERM)
+    assert status == 0
     assert "1 connections were still open" in output
+    assert "Traceback" not in output + errors
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT),
+                                     (signal.SIGTERM, signal.SIGINT)])
+def test_who_says_it_twice_wants_it_now(run, numbers):
+    """Meanwhile it serves as before."""
+    command = run(*ANY, "--set", "drain_delay=60")
+    (port,), _ = command.ports()
+    command.process.send_signal(numbers[0])
+    told(command, "draining for 60 s before the stop")
+    (reply,) = read(ask(port, HANDSHAKE))
+    assert reply["successful"] is True
+    command.process.send_signal(numbers[1])
+    status, output, errors = command.end()
+    assert status == (0 if numbers[0] == signal.SIGTERM else -signal.SIGINT)
+    assert "sessions told to come back: 1" in output
     assert "Traceback" not in output + errors
 
 
