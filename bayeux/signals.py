@@ -23,13 +23,14 @@ class Signals:
         self._terminate: Callable[[], None] = lambda: None
 
     def handle(self, hang_up: Callable[[], None], terminate: Callable[[], None]) -> None:
-        """Call these; ``terminate`` once the reactor runs, which until then would take it back.
+        """Call these, once the reactor runs.
 
-        It is not called for a first SIGINT, by which the reactor stops, but for whatever comes then.
+        ``terminate`` is not called for a first SIGINT, by which the reactor stops, but for what comes then.
         """
         self._hang_up, self._terminate, self._told = hang_up, terminate, False
         self._set(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._hang_up))
-        self._reactor.callWhenRunning(self._take_over)
+        self._set(signal.SIGTERM, self._told_to_stop)
+        self._reactor.callWhenRunning(self._take_over)  # the reactor, when it starts, takes them for itself
 
     def restore(self) -> None:
         """Leave signals to whoever had them before."""
@@ -38,8 +39,9 @@ class Signals:
         self._before.clear()
 
     def _set(self, number: signal.Signals, handler: Callable[..., object]) -> None:
-        if number not in self._before:
-            self._before[number] = signal.signal(number, handler)
+        before = signal.signal(number, handler)
+        if before != handler:
+            self._before[number] = before
 
     def _take_over(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

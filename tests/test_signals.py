@@ -54,9 +54,25 @@ def test_a_hangup_waits_for_the_next_turn(reactor, seen):
     assert seen == ["hang up"]
 
 
-def test_until_the_reactor_runs_others_have_the_signals_that_end(reactor, seen):
+def test_a_sigterm_before_the_reactor_runs_waits_for_that(reactor, seen):
+    """And what the reactor does about signals when it starts is no difference."""
     signal.raise_signal(signal.SIGTERM)
-    assert seen == [f"before {signal.SIGTERM}"]
+    assert seen == []
+    signal.signal(signal.SIGTERM, lambda *_: seen.append("the reactor"))
+    reactor.start()
+    reactor.turn()
+    assert seen == ["terminate"]
+    signal.raise_signal(signal.SIGTERM)
+    reactor.turn()
+    assert seen == ["terminate", "terminate"]
+    reactor.signals.restore()
+    signal.raise_signal(signal.SIGTERM)
+    assert seen[2:] == ["the reactor"]
+
+
+def test_an_interrupt_before_the_reactor_runs_is_not_ours(reactor, seen):
+    signal.raise_signal(signal.SIGINT)
+    assert seen == [f"before {signal.SIGINT}"]
 
 
 def test_each_sigterm_is_told(reactor, seen):

@@ -53,18 +53,22 @@ def experiment(clients: int, kind: str, defiant: bool, settings: list[str], pati
         while time.monotonic() < idle:
             crowd.turn()
         crowd.begin()
+        before, goodbye, welcome = cpu_of(old), 0.0, 0.0
         old.signal(signal.SIGTERM)
         new, stopped = None, 0.0
         end = time.monotonic() + patience
         while time.monotonic() < end and (crowd.live < clients or new is None or not stopped):
             crowd.turn()
+            goodbye = max(goodbye, cpu_of(old) - before)
             if not stopped and not old.running:
                 stopped = crowd.seconds
             if new is None and (stopped or crowd.seconds > 0.2):
                 new = stack.enter_context(Starting(port, settings))
             if new is not None and new.failed:
                 new = None
-        report(crowd, clients, stopped, old.status)
+        if new is not None:
+            welcome = cpu_of(new)
+        report(crowd, clients, stopped, old.status, goodbye, welcome)
         return 0 if crowd.live == clients and old.status == 0 else 1
 
 
@@ -87,7 +91,16 @@ class Starting(Server):
         return not self.running
 
 
-def report(crowd: Crowd, clients: int, stopped: float, status: int | None) -> None:
+def cpu_of(server: Server) -> float:
+    """Return how many seconds of CPU a server has used, 0 if it is gone."""
+    try:
+        return time.clock_gettime((~server.pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def report(crowd: Crowd, clients: int, stopped: float, status: int | None, goodbye: float,
+           welcome: float) -> None:
     """Print the figures."""
     columns = ("told", "unannounced", "failed", "connections", "handshakes", "live")
     seconds = range(max(max(crowd.by_second.get(name, {0: 0}), default=0) for name in columns) + 1)
@@ -97,7 +110,8 @@ def report(crowd: Crowd, clients: int, stopped: float, status: int | None) -> No
             f"{crowd.by_second[name][second] if name in crowd.by_second else 0:13}" for name in columns))
     times, back = sorted(crowd.handshakes) or [0.0], sorted(crowd.came_alive_at) or [0.0]
     most = max(crowd.by_second.get("handshakes", {0: 0}).values())
-    print(f"\nthe old server ended after {stopped:.2f} s with status {status}\n"
+    print(f"\nthe old server ended after {stopped:.2f} s with status {status}, {goodbye:.1f} s of CPU; the new one used "
+          f"{welcome:.1f} s of CPU, {welcome / clients * 1e3:.2f} ms a client\n"
           f"told when to come back: {crowd.total('told')}; cut off without a word: "
           f"{crowd.total('unannounced')}; closes: {dict(crowd.closes)}\n"
           f"live again: {crowd.live} of {clients}, half of them after {back[len(back) // 2]:.1f} s, the last "
