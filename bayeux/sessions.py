@@ -395,6 +395,9 @@ class Sessions:
 
     def release(self, session: Session, why: Release) -> None:
         """Let the held connect of a session be answered."""
+        if self.closed and why is not Release.LOST:
+            self.remove(session, "shutdown", Release.SHUTDOWN)  # its client might not be told otherwise
+            return
         self._count(session, -1)
         parked = session.unpark(State.CONNECTED)
         session.until = None  # a deadline that still comes will find nothing to do

@@ -81,7 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sends nobody new to it."""
     shutdown_spread: Seconds = 5.0
     """At shutdown each client is told to come back after a random time up to this (Q-10)."""
-    shutdown_rate: PerSecond = 1000.0
+    shutdown_rate: PerSecond = 500.0
     """With so many clients that more than this would come back in a second, that time is longer.  0: it is
     not."""
     shutdown_timeout: Seconds = 5.0

@@ -147,6 +147,37 @@ def test_a_peer_that_does_not_read_is_sent_nothing_more() -> None:
     assert reply["successful"] is False
 
 
+@pytest.mark.parametrize("why", ["timeout", "event"])
+def test_a_connect_that_is_answered_while_others_are_told_has_the_last_word(why: str) -> None:
+    """Its connection is closed behind it."""
+    world = World()
+    client = world.client()
+    client.subscribe("/a")
+    carrier = client.connect()
+    world.hub.sessions.stop_accepting()
+    if why == "timeout":
+        world.clock.advance(30)
+    else:
+        world.hub.publish("/a", 1)
+        world.turn()
+    assert carrier.messages is not None
+    *events, reply = carrier.messages
+    assert len(events) == (why == "event")
+    assert reply["error"] == "503::Server too busy"
+    assert not world.hub.sessions.retire(1)
+
+
+def test_a_connect_that_is_lost_meanwhile_is_only_lost() -> None:
+    world = World()
+    client = world.client()
+    carrier = client.connect()
+    world.hub.sessions.stop_accepting()
+    carrier.lose()
+    assert client.session.alive
+    world.hub.close()
+    assert not client.session.alive
+
+
 def test_other_messages_and_new_clients_are_put_off() -> None:
     world = World()
     client = world.client()

@@ -110,8 +110,8 @@ def report(crowd: Crowd, clients: int, stopped: float, status: int | None, goodb
             f"{crowd.by_second[name][second] if name in crowd.by_second else 0:13}" for name in columns))
     times, back = sorted(crowd.handshakes) or [0.0], sorted(crowd.came_alive_at) or [0.0]
     most = max(crowd.by_second.get("handshakes", {0: 0}).values())
-    print(f"\nthe old server ended after {stopped:.2f} s with status {status}, {goodbye:.1f} s of CPU; the new one used "
-          f"{welcome:.1f} s of CPU, {welcome / clients * 1e3:.2f} ms a client\n"
+    print(f"\nthe old server ended after {stopped:.2f} s with status {status}, {goodbye:.1f} s of CPU; the "
+          f"new one used {welcome:.1f} s of CPU, {welcome / clients * 1e3:.2f} ms a client\n"
           f"told when to come back: {crowd.total('told')}; cut off without a word: "
           f"{crowd.total('unannounced')}; closes: {dict(crowd.closes)}\n"
           f"live again: {crowd.live} of {clients}, half of them after {back[len(back) // 2]:.1f} s, the last "
