@@ -162,9 +162,10 @@ class Sessions:
         Returns whether there are more.
         """
         leaving = self._leaving
-        for _ in range(min(most, len(leaving))):
+        while leaving and most > 0:
             session = leaving.popleft()
             if session.alive:
+                most -= 1
                 if session.stream is not None and not self.connect_only(session):
                     session.stream.push()
                 self.remove(session, "shutdown", Release.SHUTDOWN)

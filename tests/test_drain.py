@@ -178,6 +178,20 @@ def test_a_connect_that_is_lost_meanwhile_is_only_lost() -> None:
     assert not client.session.alive
 
 
+def test_who_has_gone_meanwhile_is_not_counted() -> None:
+    """A stop at once, when one has begun, leaves nobody."""
+    world = World()
+    clients = [world.client() for _ in range(10)]
+    carriers = [client.connect() for client in clients]
+    world.hub.sessions.stop_accepting()
+    world.hub.sessions.stop_accepting()
+    for client in clients[:5]:
+        client.session.disconnect()
+    world.hub.close()
+    assert len(world.hub.sessions) == 0
+    assert not any(carrier.held for carrier in carriers)
+
+
 def test_other_messages_and_new_clients_are_put_off() -> None:
     world = World()
     client = world.client()

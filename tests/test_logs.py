@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python import log as legacy
 
@@ -152,12 +155,16 @@ def test_it_goes_to_standard_output_unless_twistd_is_a_daemon(capsys: Any) -> No
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["hello"] * 2
 
 
-def test_it_goes_to_the_file_that_twistd_is_told(tmp_path: Path, rotation: None) -> None:
+@pytest_twisted.ensureDeferred
+async def test_it_goes_to_the_file_that_twistd_is_told(tmp_path: Path, rotation: None) -> None:
     """Also where that is the usual one; SIGUSR1 begins another, as always."""
     path = tmp_path / "x.log"
     say(lines_for({"logfile": str(path)}, "json", "info"))
     assert json.loads(path.read_text())["message"] == "hello"
-    assert callable(signal.getsignal(signal.SIGUSR1))
+    signal.raise_signal(signal.SIGUSR1)
+    await deferLater(reactor, 0, lambda: None)
+    assert path.read_text() == ""
+    assert json.loads((tmp_path / "x.log.1").read_text())["message"] == "hello"
 
 
 def test_a_daemon_has_the_usual_file(tmp_path: Path, rotation: None, monkeypatch: Any) -> None:
