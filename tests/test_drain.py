@@ -167,6 +167,22 @@ def test_a_connect_that_is_answered_while_others_are_told_has_the_last_word(why:
     assert not world.hub.sessions.retire(1)
 
 
+def test_who_connects_again_meanwhile_gets_its_events_there() -> None:
+    """K-12: and not where it may not hear any more."""
+    world = World(lazy_channels={"/a": 5.0})
+    client = world.client()
+    client.subscribe("/a")
+    older = client.connect()
+    world.hub.publish("/a", 1)
+    world.hub.sessions.stop_accepting()
+    newer = client.connect()
+    for carrier, count in ((older, 0), (newer, 1)):
+        assert carrier.messages is not None
+        *events, reply = carrier.messages
+        assert len(events) == count
+        assert reply["error"] == "503::Server too busy"
+
+
 def test_a_connect_that_is_lost_meanwhile_is_only_lost() -> None:
     world = World()
     client = world.client()

@@ -62,6 +62,17 @@ def test_what_a_token_has_opened_stays_where_rules_ask_for_one_now() -> None:
     assert stranger.session.subscriptions == ()
 
 
+@pytest.mark.parametrize("alice_is_first", [True, False])
+def test_of_one_channel_some_may_keep_their_subscription(alice_is_first: bool) -> None:
+    world = private()
+    world.hub.replace_rules([])
+    clients = [Member(world), world.client()] if alice_is_first else [world.client(), Member(world)]
+    for client in clients:
+        assert client.subscribe("/private/alice/a")["successful"] is True
+    world.hub.replace_rules([ChannelRule(pattern="/private/**", subscribe="token")])
+    assert [bool(client.session.subscriptions) for client in clients] == [alice_is_first, not alice_is_first]
+
+
 def test_what_another_policy_has_allowed_against_the_rules_stays() -> None:
     world = World(channel=(NOBODY,))
     world.hub.policy = Policy()
