@@ -43,7 +43,7 @@ def read_toml(path: str) -> dict[str, Any]:
 def anchor(values: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Return settings whose paths of keys do not depend on where the process is: they are in a folder."""
     anchored = dict(values)
-    for name in ("authorize_secret_file", "key_directory"):
+    for name in ("api_key_file", "authorize_secret_file", "key_directory"):
         if values.get(name) and isinstance(values[name], str):
             anchored[name] = os.path.abspath(os.path.join(folder, values[name]))
     tables = _key_tables(values)

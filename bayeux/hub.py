@@ -455,8 +455,12 @@ class Hub:
                 raise UnknownClient(session.id)  # it left while the policy thought
             if is_service(channel):
                 return self._serve(call, session)
-            self._broker.publish(self._event(channel, bytes(cast(Any, message.data)), call), session)
-            return Reply(channel, True, id=message.id)
+            event = self._event(channel, bytes(cast(Any, message.data)), call)
+            reached = self._broker.publish(event, session)
+            reply = Reply(channel, True, id=message.id)
+            if exchange.link.tells_reach:
+                reply.extend("reached", reached)
+            return reply
 
         return then(self.policy.can_publish(session, channel, message, exchange.link), publish)
 

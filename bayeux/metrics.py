@@ -43,7 +43,7 @@ class Metrics:
     now; ``wrong_signature``, ``timestamp``, ``nonce_reused``, ``too_many_nonces``, ``channel``, ``payload``.
     Tokens: ``token_missing``, ``token_invalid``, ``token_too_early``, ``token_revoked``, ``token_expired``,
     ``token_too_late``, ``token_of_another_user``.  Grants: ``grant_invalid``, ``grant_expired``,
-    ``grant_of_another_user``."""
+    ``grant_of_another_user``.  The HTTP API: ``api_key``, a wrong one."""
     subscriptions_expired: int = 0
     """Subscriptions that have ended with what they were allowed by: tokens, grants, rules (Y-16, Y-19)."""
     failed_reloads: int = 0
@@ -56,6 +56,8 @@ class Metrics:
     """WebSockets that were cut because their peer did not answer pings (W-14)."""
     closed: Counter[int] = field(default_factory=Counter)
     """WebSockets that the server closed, by close code."""
+    api_errors: Counter[str] = field(default_factory=Counter)
+    """What the API has refused, requests and single messages, by its code."""
     collections_put_off: int = 0
     """Full garbage collections that were not made, as there were too many clients to keep waiting."""
     longest_collection: float = 0.0

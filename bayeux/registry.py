@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from bayeux.channels import expand
@@ -25,6 +25,14 @@ class Registry(Generic[S]):
     def __contains__(self, pattern: str) -> bool:
         """Say whether the pattern has a subscriber."""
         return pattern in self._subscribers
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the patterns that have a subscriber."""
+        return iter(self._subscribers)
+
+    def count(self, pattern: str) -> int:
+        """Return how many are subscribed to that very pattern."""
+        return len(self._subscribers.get(pattern, ()))
 
     def add(self, pattern: str, subscriber: S) -> str:
         """Subscribe; again is no difference (S-6).

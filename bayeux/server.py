@@ -5,12 +5,17 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorCore,
+    IStreamServerEndpoint,
+)
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -27,6 +32,10 @@ from bayeux.service import BayeuxService, Carrier
 from bayeux.settings import Settings, SettingsError
 from bayeux.signals import Signals
 from bayeux.web.site import BayeuxSite
+
+if TYPE_CHECKING:
+    from bayeux.api.service import APIService
+    from bayeux.api.site import APISite
 
 
 class CannotListen(SystemExit, Exception):
@@ -70,7 +79,12 @@ class BayeuxServer(BayeuxService):
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
         self._certificates = [(text, certificate) for text, endpoint in self._endpoints
                               if (certificate := _renewable(text, endpoint)) is not None]
+        self.api: APIService | None = None
+        """The HTTP API, if there is to be one."""
+        if self.settings.api_listen:
+            self.api = self._make_api()
         self._ports: list[IListeningPort] = []
+        self._api_ports: list[IListeningPort] = []
         self._listening = False
         self._event_loop = EventLoop(_reactor)
         self._places = " ".join(self.settings.mounts) + (", with demos at /" if demo else "")
@@ -108,11 +122,24 @@ class BayeuxServer(BayeuxService):
     async def _stop(self) -> None:
         began = self.clock.seconds()
         await super()._stop()
+        if self.api is not None:  # the last: it is asked whether the server is ready
+            ports, self._api_ports = self._api_ports, []
+            for port in ports:
+                await maybeDeferred(port.stopListening)
+            await self._close_api(self.api.site)
         self._garbage.stop()
         self._event_loop.stop()
         self._signals.restore()
         self._log.info("stopped after {seconds:g} s", event="stopped",
                        seconds=round(self.clock.seconds() - began, 2))
+
+    async def _close_api(self, site: APISite) -> None:
+        try:
+            await site.close().addTimeout(self.settings.shutdown_timeout, self.clock)
+        except TimeoutError:
+            self._log.warn("{count} connections of the API were still open", event="cut",
+                           count=len(site.channels))
+            site.abort()
 
     async def stop_listening(self) -> None:
         """Free the ports."""
@@ -149,10 +176,13 @@ class BayeuxServer(BayeuxService):
             also = super().prepare(settings)
         except SettingsError as error:
             raise (error if self._source is None else self._source.located(error)) from None
+        also_api = None if self.api is None else self.api.prepare(settings)
         read = [(text, certificate, _read_source(text)) for text, certificate in self._certificates]
 
         def apply() -> None:
             also()
+            if also_api is not None:
+                also_api()
             if self._lines is not None:
                 self._lines.set_level(settings.log_level)
             for text, certificate, source in read:
@@ -162,6 +192,15 @@ class BayeuxServer(BayeuxService):
 
         return apply
 
+    def _make_api(self) -> APIService:
+        from bayeux.api.service import APIService, on_loopback  # klein is much to load for nothing
+
+        text = on_loopback(self.settings.api_listen)
+        self._api_endpoint = text, _endpoint(text, "api_listen")
+        api = APIService(self.hub, self.resource.endpoint, draining=lambda: self.draining)
+        api.setServiceParent(self)
+        return api
+
     def _listen(self) -> None:
         if self._listening:
             return
@@ -169,13 +208,19 @@ class BayeuxServer(BayeuxService):
         if self._source is not None:
             self._signals.handle(self._reload, self._terminate)
         for text, endpoint in self._endpoints:
-            failures: list[Failure] = []
-            endpoint.listen(self._site).addCallback(self._listens, text).addErrback(failures.append)
-            if failures:
-                complaint = f"cannot listen on {text}: {_reason(failures[0])}"
-                if sys.__stderr__ is not None:  # twistd sends sys.stderr to its log
-                    print(f"twistd bayeux: {complaint}", file=sys.__stderr__)
-                raise CannotListen(complaint)
+            self._listen_on(text, endpoint, self._site, self._listens)
+        if self.api is not None:
+            self._listen_on(*self._api_endpoint, self.api.site, self._api_listens)
+
+    def _listen_on(self, text: str, endpoint: IStreamServerEndpoint, site: IProtocolFactory,
+                   listens: Callable[[IListeningPort, str], None]) -> None:
+        failures: list[Failure] = []
+        endpoint.listen(site).addCallback(listens, text).addErrback(failures.append)
+        if failures:
+            complaint = f"cannot listen on {text}: {_reason(failures[0])}"
+            if sys.__stderr__ is not None:  # twistd sends sys.stderr to its log
+                print(f"twistd bayeux: {complaint}", file=sys.__stderr__)
+            raise CannotListen(complaint)
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
@@ -184,6 +229,10 @@ class BayeuxServer(BayeuxService):
         if self._presenter:
             self._log.info("The slideshow's presenter goes to {where}/{page}", event="presenter",
                            where=_where(port, text), page=self._presenter)
+
+    def _api_listens(self, port: IListeningPort, text: str) -> None:
+        self._api_ports.append(port)
+        self._log.info("The API is served on {where}", event="listening", where=_where(port, text))
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
@@ -231,11 +280,12 @@ def _nothing() -> Resource:
     return _Text("There is nothing here.\n", 404)
 
 
-def _endpoint(text: str) -> IStreamServerEndpoint:
+def _endpoint(text: str, setting: str = "listen") -> IStreamServerEndpoint:
     try:
         return cast(IStreamServerEndpoint, serverFromString(_reactor, text))
     except Exception as error:  # endpoint parsers raise whatever their arguments lead to
-        raise SettingsError(f"listen: {text!r} is no endpoint such as tcp:8080 ({reason(error)})") from None
+        why = reason(error)
+        raise SettingsError(f"{setting}: {text!r} is no endpoint such as tcp:8080 ({why})") from None
 
 
 def _renewable(text: str, endpoint: IStreamServerEndpoint) -> Certificate | None:

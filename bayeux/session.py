@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from bayeux.channels import is_name, is_reserved
 from bayeux.credentials import Credential
@@ -72,6 +72,9 @@ class Release(Enum):
 @dataclass(slots=True, eq=False)
 class Link:
     """What a session and a policy may know of the carrier that a batch came by."""
+
+    tells_reach: ClassVar[bool] = False
+    """Whether whoever publishes by it is told how many sessions that has gone to, as ``ext.reached``."""
 
     connection_type: str
     address: str = ""

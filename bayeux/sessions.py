@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -67,6 +67,8 @@ class Sessions:
         self._leaving: deque[Session] = deque()
         """Whom nobody has told yet that the server stops."""
         self._spread = settings.shutdown_spread
+        self.counter: Callable[[str], None] | None = None
+        """Is told the channel of each publish, if somebody counts them."""
         self._connects: Rate | None = None
         if settings.connects_per_second:
             self._connects = Rate(settings.connects_per_second, settings.connects_burst)
@@ -82,6 +84,10 @@ class Sessions:
         """Return all of them, as they are now."""
         return tuple(self._by_id.values())
 
+    def __iter__(self) -> Iterator[Session]:
+        """Yield all of them; none may come or go meanwhile."""
+        return iter(self._by_id.values())
+
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
         return not (self._by_id or self._by_address or self._registry or self._held_by_address
@@ -96,6 +102,14 @@ class Sessions:
     def channels(self) -> int:
         """How many channels and patterns have a subscriber (Q-11)."""
         return len(self._registry)
+
+    def patterns(self) -> Iterator[str]:
+        """Yield the channels and patterns that have a subscriber; none may come or go meanwhile."""
+        return iter(self._registry)
+
+    def subscribers(self, pattern: str) -> int:
+        """Return how many sessions are subscribed to that very channel or pattern."""
+        return self._registry.count(pattern)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -257,6 +271,8 @@ class Sessions:
 
     def publish(self, event: Event, publisher: Session | None) -> None:
         """Queue an event for all who are subscribed."""
+        if self.counter is not None:
+            self.counter(event.channel)
         excluded = self._excluded(publisher)
         filtered = bool(self._extensions.filters or self._extensions.lines)
         # A full queue may remove its session, so what is gone through must be a copy.

@@ -183,6 +183,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """With ``publish``: show the site the data of a message, of so many bytes at most; with more it is
     refused.  0: the data is not shown."""
 
+    # -- HTTP API (docs/reference/api.rst) ------------------------------------------------------
+    api_listen: str = ""
+    """Where the API listens: an endpoint string, ``tcp:9090``, which is the loopback interface unless it
+    names another.  Empty: there is no API."""
+    api_key_file: str = ""
+    """A file that holds nothing but the API's key, made by ``bayeux keygen --api``; relative to the file that
+    names it.  The API needs one."""
+    api_max_connections: Limit = 100
+    """Connections to the API at once; one more is cut."""
+    api_max_page: Limit = 1_000
+    """Sessions or channels that are listed in one answer."""
+    api_rate_period: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
+    """Publishes are counted by channel for this long; what is told is the rate of the last such time."""
+    max_counted_channels: Limit = 10_000
+    """Channels of which publishes are counted in that time, for the API; of more they are not."""
+    ready_max_sessions: Annotated[int, Meta(ge=0)] = 0
+    """With so many sessions the server says by ``/readyz`` that it is not ready for more; 0: never."""
+
     # -- limits (section 20); each answer is written there --------------------------------------
     max_body: Limit = 1_048_576
     """Bytes of a request body, counted while they are read (G-1)."""
@@ -390,6 +408,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "authorize_url", "must look like https://www.example.org/authorize, without user name or #"
         if self.authorize_url and not self.authorize:
             yield "authorize", "with an authorize_url, one of handshake, subscribe and publish at least"
+        if self.api_listen and not self.api_key_file:
+            yield "api_key_file", ("the API needs a key: make one by bayeux keygen --api api.key, and name "
+                                   "that file (--api-key-file api.key)")
         if self.require_token and not self.has_keys:
             yield "require_token", "nobody can have a token while there is no [[key]] for one"
 

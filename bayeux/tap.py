@@ -27,6 +27,9 @@ class Options(usage.Options):
     )
     optParameters = [  # noqa: RUF012 - Twisted declares it so
         ["config", "c", None, "Read settings from this TOML file."],
+        ["api", None, None, "Serve the HTTP API on this endpoint, tcp:9090; on loopback unless that names "
+                            "an interface. It needs --api-key-file. [default: none]"],
+        ["api-key-file", None, None, "The file with the API's key; make one by: bayeux keygen --api FILE"],
         ["access-log", None, None, "Write a line for each request to this file. [default: none]"],
         ["log-format", None, None, "Log lines of text or of json. [default: text]"],
         ["log-level", None, None, "Log from this level on: debug, info, warn, error. [default: info]"],
@@ -76,9 +79,12 @@ class Options(usage.Options):
         """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
-        for option in ("access-log", "log-format", "log-level"):
+        for option, name in (("access-log", "access_log"), ("api", "api_listen"),
+                             ("api-key-file", "api_key_file"), ("log-format", "log_format"),
+                             ("log-level", "log_level")):
             if self[option]:
-                given[option.replace("-", "_")] = self[option]
+                given[name] = self[option]
+        given = anchor(given, "")  # here, wherever twistd goes
         try:
             settings = Settings.of(file, self._assigned, given)
         except SettingsError:

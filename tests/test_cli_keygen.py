@@ -94,6 +94,27 @@ def test_the_table_goes_into_the_configuration_as_it_is(shell: Shell, name: str)
     assert read_keys(settings.key) == [key]
 
 
+@pytest.mark.parametrize(("arguments", "file"), [([], "api.key"), (["my.key"], "my.key")])
+def test_the_key_of_the_api_is_made(shell: Shell, arguments: list[str], file: str) -> None:
+    status, output, errors = shell.run("keygen", "--api", *arguments)
+    assert status == 0
+    assert errors == (
+        f"bayeux keygen: wrote {file}; the server and whoever uses its API need it, nobody else\n")
+    secret = (shell.folder / file).read_text()
+    assert re.fullmatch("[A-Za-z0-9]{43}\n", secret)
+    assert secret.strip() not in output + errors
+    config = shell.folder / "bayeux.toml"
+    config.write_text('api_listen = "tcp:9090"\n' + output)
+    assert Settings.of(read_toml(str(config))).api_key_file == str(shell.folder / file)
+    assert stat.S_IMODE((shell.folder / file).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("arguments", [["--id", "a"], ["--publish", "/a"], ["--subscribe", "/a"]])
+def test_the_key_of_the_api_opens_all(shell: Shell, arguments: list[str]) -> None:
+    assert shell.complaint("keygen", "--api", *arguments).startswith("the API's key has no id and no channel")
+    assert list(shell.folder.iterdir()) == []
+
+
 def test_nothing_is_overwritten(shell: Shell) -> None:
     shell.key("web-a.key")
     assert shell.complaint("keygen", "web-a.key") == (

@@ -1,5 +1,7 @@
 """registry.py: patterns to subscribers (BAYEUX.md C-7 to C-9, C-17, S-6)."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,9 @@ def test_a_name_finds_whoever_has_a_matching_pattern(script: list[tuple[str, str
     expected = sorted({subscriber for pattern, subscriber in pairs if matches(pattern, name)})
     assert sorted(registry.match(name)) == expected
     assert len(registry) == len({pattern for pattern, _ in pairs})
+    counts = Counter(pattern for pattern, _ in pairs)
+    assert {pattern: registry.count(pattern) for pattern in registry} == counts
+    assert registry.count(name) == counts[name]
 
 
 def test_a_subscriber_is_found_once_however_many_of_its_patterns_match() -> None:

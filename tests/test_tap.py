@@ -92,6 +92,18 @@ def test_without_twistd_nothing_is_logged_elsewhere():
     assert Options().lines() is None
 
 
+def test_the_api_is_a_setting(tmp_path, monkeypatch):
+    """Its key is looked for where the command is, wherever twistd goes."""
+    monkeypatch.chdir(tmp_path)
+    settings = settings_of("--api", "tcp:9090", "--api-key-file", "api.key")
+    assert (settings.api_listen, settings.api_key_file) == ("tcp:9090", str(tmp_path / "api.key"))
+
+
+def test_the_key_of_the_api_is_looked_for_beside_the_file_that_names_it(file, tmp_path):
+    path = file('api_listen = "tcp:9090"\napi_key_file = "keys/api.key"')
+    assert settings_of("--config", path).api_key_file == str(tmp_path / "keys" / "api.key")
+
+
 def test_a_file_holds_settings(file):
     path = file('timeout = 25\nmounts = ["/cometd"]\n[lazy_channels]\n"/a/*" = 1.0\n')
     settings = settings_of("--config", path)
@@ -128,6 +140,10 @@ WRONG = {
     "a value that is no choice": (["--set", "overflow=explode"], "overflow = 'explode'"),
     "no value": (["--set", "timeout"], "--set: 'timeout' must look like NAME=VALUE"),
     "an unknown setting": (["--set", "tiemout=1"], "there is no setting 'tiemout'; did you mean 'timeout'?"),
+    "an api without a key": (["--api", "tcp:0"],
+                             "api_key_file: the API needs a key: make one by bayeux keygen --api api.key"),
+    "an api whose key is not there": (["--api", "tcp:0", "--api-key-file", "missing.key"],
+                                      "/missing.key: No such file or directory"),
     "a missing file": (["--config", "missing.toml"], "missing.toml: No such file or directory"),
     "a file that is no TOML": (["--config", "bad.toml"], "bad.toml: "),
     "a file that is no text": (["--config", "binary.toml"], "binary.toml: "),

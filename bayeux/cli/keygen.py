@@ -16,7 +16,7 @@ from bayeux.configuration import write_value
 from bayeux.keys import is_key_id
 
 NAME = "keygen"
-HELP = "make a key for signatures and tokens"
+HELP = "make a key for signatures and tokens, or for the HTTP API"
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 43
@@ -34,11 +34,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     for name, what in (("publish", "it may sign for"), ("subscribe", "its tokens and grants may open")):
         parser.add_argument(f"--{name}", type=pattern, action="append", default=[], metavar="PATTERN",
                             help=f"channels that {what}, such as /news/**; repeatable")
+    parser.add_argument("--api", action="store_true",
+                        help="make the key of the HTTP API instead, by default in api.key")
     parser.add_argument("file", nargs="?", metavar="FILE", help="where the secret goes; by default ID.key")
 
 
 def run(arguments: Namespace) -> None:
     """Make the key; raises ``CommandError``."""
+    if arguments.api:
+        _make_api_key(arguments)
+        return
     identity, file = arguments.id, arguments.file
     if identity is None:
         identity = f"key-{secrets.token_hex(4)}" if file is None else Path(file).stem
@@ -48,12 +53,24 @@ def run(arguments: Namespace) -> None:
         file = f"{identity}.key"
     if "*" in file and is_pattern(file):
         raise CommandError(f"{file} looks like a pattern: each needs its own --publish or --subscribe")
-    _write(file, "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)))
+    _write(file)
     print(f"bayeux keygen: wrote {file}; the server and whoever signs need it, nobody else", file=sys.stderr)
     print(_table(identity, file, arguments))
 
 
-def _write(path: str, secret: str) -> None:
+def _make_api_key(arguments: Namespace) -> None:
+    if arguments.id is not None or arguments.publish or arguments.subscribe:
+        raise CommandError("the API's key has no id and no channels: it opens all; leave out --id, --publish "
+                           "and --subscribe")
+    file = arguments.file or "api.key"
+    _write(file)
+    print(f"bayeux keygen: wrote {file}; the server and whoever uses its API need it, nobody else",
+          file=sys.stderr)
+    print(f"api_key_file = {write_value(file)}  # as seen from the folder of the configuration file")
+
+
+def _write(path: str) -> None:
+    secret = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             os.fchmod(file.fileno(), 0o600)

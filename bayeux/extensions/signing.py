@@ -171,6 +171,11 @@ class Signing(Extension):
         return error
 
 
+def claims_signature(message: Message) -> bool:
+    """Say whether a message claims to be signed: then, as a publish, it is checked here, and never let by."""
+    return message.ext is not UNSET and _claimed(message.ext) is not UNSET
+
+
 def _claimed(ext: Raw) -> Raw | UnsetType:
     """Return ``ext.hmac``, if there is one; an ``ext`` that is not an object is ignored (M-31)."""
     try:

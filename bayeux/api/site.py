@@ -1,0 +1,90 @@
+"""The site of the API: its requests are bounded as those of the front door, and refused as JSON."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+
+from bayeux.api.errors import APIError
+from bayeux.metrics import Metrics
+from bayeux.settings import Settings
+from bayeux.transports import HTTPReply
+from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection
+from bayeux.web.proxied import TurnedAway
+
+_REFUSALS = {
+    413: ("too_large", "the body is too large"),
+    414: ("uri_too_long", "the address is too long"),
+}
+
+
+class APISite(Site):
+    """Listens for the API alone: no messages of clients, no proxies, no access log."""
+
+    noisy = False
+
+    def __init__(self, root: IResource, settings: Settings, metrics: Metrics, reactor: IReactorTime) -> None:
+        super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False, reactor=reactor)
+        # Not twisted.web's proxy that may change over to HTTP/2.
+        self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
+        self.settings = settings
+        self.channels: set[Connection] = set()
+        self._metrics = metrics
+        self._emptied: Deferred[None] | None = None
+
+    def startFactory(self) -> None:
+        """Open no access log: what is asked here is asked again and again, by machines."""
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
+        """Make the protocol of a new connection, if there is room for it."""
+        if len(self.channels) >= self.settings.api_max_connections:
+            self._metrics.limited["api_max_connections"] += 1
+            return TurnedAway()
+        return cast(IProtocol, super().buildProtocol(addr))
+
+    def refusal(self, status: int, request: BayeuxRequest | None, limit: str) -> HTTPReply:
+        """Return the answer to what is no request, or is one whose body is not read to its end."""
+        code, text = _REFUSALS.get(status, ("bad_request", "this is no proper HTTP request"))
+        error = APIError(code, text)
+        self._metrics.api_errors[code] += 1
+        if limit:
+            self._metrics.limited[limit] += 1
+        return HTTPReply(error.status, ((b"Content-Type", b"application/json"),),
+                         msgspec.json.encode({"error": error.describe()}))
+
+    def cut(self, limit: str) -> None:
+        """Take note of a connection that is cut because of that setting."""
+        self._metrics.limited[limit] += 1
+        self._metrics.stalled += limit == "write_timeout"
+
+    def leave(self, place: str | None) -> None:
+        """Do nothing: connections to the API are not counted with the clients'."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
+        return [b"http/1.1"]
+
+    def close(self) -> Deferred[None]:
+        """Close every connection, once what it is being answered is written; fires when all are gone."""
+        for channel in tuple(self.channels):
+            channel.close()
+        if not self.channels:
+            return succeed(None)
+        self._emptied = Deferred()
+        return self._emptied
+
+    def abort(self) -> None:
+        """Cut every connection that is left."""
+        for channel in tuple(self.channels):
+            channel.abort()
+
+    def channel_lost(self) -> None:
+        """Take note of a connection that is gone."""
+        if self._emptied is not None and not self.channels:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
