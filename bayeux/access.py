@@ -30,15 +30,35 @@ class Access(Policy):
     """
 
     def __init__(self, rules: Iterable[ChannelRule], before: Policy | None = None) -> None:
-        rules = tuple(rules)
-        check_channels(rules)
         self._before = before or Policy()
-        self._rules = {rule.pattern: rule for rule in rules}
+        self._rules: dict[str, ChannelRule] = {}
         self._inside: dict[str, list[ChannelRule]] = {}
         """For each pattern, the rules for a part of what it selects."""
+        self.edition = 0
+        """How often the rules have been replaced: what they said in another one may not be so."""
+        self._take(rules)
+
+    def replace(self, rules: Iterable[ChannelRule]) -> bool:
+        """Decide by these rules from now on; returns whether they are others than before.
+
+        Raises ``BadRule``, and then nothing has changed.
+        """
+        before = self._rules
+        self._take(rules)
+        if self._rules == before:
+            return False
+        self.edition += 1
+        return True
+
+    def _take(self, rules: Iterable[ChannelRule]) -> None:
+        rules = tuple(rules)
+        check_channels(rules)
+        inside: dict[str, list[ChannelRule]] = {}
         for rule in rules:
             for wider in covering(rule.pattern)[1:]:
-                self._inside.setdefault(wider, []).append(rule)
+                inside.setdefault(wider, []).append(rule)
+        self._rules = {rule.pattern: rule for rule in rules}
+        self._inside = inside
 
     def can_handshake(self, message: Message, link: Link) -> Verdict:
         """Ask the policy before."""

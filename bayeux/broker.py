@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, cast
 
 from twisted.logger import Logger
@@ -15,6 +15,7 @@ from bayeux.messages import Event, decode_data
 from bayeux.metrics import Metrics
 from bayeux.registry import Registry
 from bayeux.results import deferred, is_later
+from bayeux.rules import ChannelRule
 from bayeux.session import Session
 from bayeux.sessions import Sessions
 from bayeux.settings import Settings
@@ -32,13 +33,18 @@ class Broker:
         self._sessions = sessions
         self._settings = settings
         self._lazy_rules: dict[str, float] = {}
-        if any(rule.lazy for rule in settings.channel):
-            self._lazy_rules = {rule.pattern: settings.max_lazy_timeout if rule.lazy else 0.0
-                                for rule in settings.channel}
+        self.replace_rules(settings.channel)
         self._metrics = metrics
         self._registry: Registry[Subscriber] = Registry()
         self._backlog: deque[tuple[Event, Session | None]] = deque()
         self._publishing = False
+
+    def replace_rules(self, rules: Collection[ChannelRule]) -> None:
+        """Have these rules say which channels are lazy, for what is published from now on."""
+        self._lazy_rules = {}
+        if any(rule.lazy for rule in rules):
+            self._lazy_rules = {rule.pattern: self._settings.max_lazy_timeout if rule.lazy else 0.0
+                                for rule in rules}
 
     def subscribe(self, pattern: str, callback: Subscriber) -> None:
         """Call an application's callback for each event on a channel or pattern."""
@@ -96,4 +102,5 @@ class Broker:
 
     def _callback_failed(self, failure: Failure, channel: str) -> None:
         self._metrics.application_errors += 1
-        self._log.failure("a subscriber failed on {channel}", failure, channel=channel)
+        self._log.failure("a subscriber failed on {channel}", failure, event="subscriber_failed",
+                          channel=channel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +13,10 @@ from typing import Any
 
 from bayeux.keys import exposed, is_exposed
 from bayeux.settings import SettingsError
-from bayeux.tables import find_table
+from bayeux.tables import find_setting, find_table
+
+_NAME = re.compile(r"(?:there is no setting ')?(\w+)")
+"""The setting at the beginning of a complaint."""
 
 
 def read_toml(path: str) -> dict[str, Any]:
@@ -60,11 +64,13 @@ def _key_tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def located(path: str, error: SettingsError) -> SettingsError:
-    """Return a complaint about what is in a file, with its name and, where it is about a table, the line."""
-    line = None
+    """Return a complaint about what is in a file, with its name and, where that can be found, the line."""
+    text = Path(path).read_text(encoding="utf-8")
     if error.rule is not None:
-        text = Path(path).read_text(encoding="utf-8")
         line = find_table(text, error.rule.table, error.rule.index)
+    else:
+        name = _NAME.match(str(error))
+        line = None if name is None else find_setting(text, name[1])
     return SettingsError(f"{path}: {error}" if line is None else f"{path}:{line}: {error}")
 
 

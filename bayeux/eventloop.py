@@ -48,7 +48,7 @@ class EventLoop:
                 try:
                     end = selectable.doRead()
                 except Exception as error:
-                    self._log.failure("a connection failed")
+                    self._log.failure("a connection failed", event="connection_failed")
                     end = error
                 if end is not None:
                     reactor._disconnectSelectable(selectable, end, True)

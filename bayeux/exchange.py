@@ -101,7 +101,7 @@ class Exchange:
         events = []
         if session is not None:
             if self._takes_events(session):
-                if self.connect is not None:
+                if self.connect is not None and session.alive:
                     session.queue.label(self.connect)
                 events = [event.json for event in session.take()]
             elif self.opened and session.alive and isinstance(self.link, Stream):
@@ -144,8 +144,10 @@ class Exchange:
 
     def _takes_events(self, session: Session) -> bool:
         """Say whether the response may carry what is queued."""
-        if not session.alive or self.opened:  # H-10
+        if self.opened or not (session.alive or session.removed_by is Release.SHUTDOWN):  # H-10
             return False
+        if not session.alive and isinstance(self.link, Stream) and self.link.congested:
+            return False  # it has not taken what it was sent before
         if self._sessions.connect_only(session):  # D-7; a client believes no number in a failure (XA-3)
             return self.connect is not None and self.connect.successful and self._is_newest(session)
         if session.stream is not None:  # which may carry replies too; if not, they come without events (F-6)

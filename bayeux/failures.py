@@ -17,9 +17,10 @@ from bayeux.errors import (
     UnknownClient,
 )
 from bayeux.extensions import Call
+from bayeux.journal import Witnesses
 from bayeux.messages import Advice, Message, Rejected, Reply
 from bayeux.metrics import Metrics
-from bayeux.session import Release
+from bayeux.session import Link, Release
 from bayeux.sessions import Sessions
 from bayeux.versions import VERSION
 
@@ -32,14 +33,18 @@ class Failures:
 
     _log = Logger()
 
-    def __init__(self, sessions: Sessions, metrics: Metrics, connection_types: tuple[str, ...]) -> None:
+    def __init__(self, sessions: Sessions, metrics: Metrics, connection_types: tuple[str, ...],
+                 witnesses: Witnesses) -> None:
+        self._witnesses = witnesses
         self._sessions = sessions
         self._metrics = metrics
         self._connection_types = connection_types
 
-    def answer(self, message: Message | Rejected, error: BaseException) -> Reply:
-        """Return the reply to a message that failed."""
+    def answer(self, message: Message | Rejected, error: BaseException, link: Link) -> Reply:
+        """Return the reply to a message that failed, and that has come by that link."""
         told = self._told(error, message.channel)
+        session = self._sessions.get(message.client_id)
+        self._witnesses["message", told.code] = link.address, "" if session is None else session.label
         reply = Reply(message.channel, False, id=message.id, error=str(self._sessions.failed(told)))
         if message.channel == META_HANDSHAKE:
             reply.version = reply.minimum_version = VERSION
@@ -73,7 +78,8 @@ class Failures:
         if isinstance(error, BayeuxError):
             return error
         self._metrics.application_errors += 1
-        self._log.failure("a handler failed on {channel!r}", Failure(error), channel=channel[:64])
+        self._log.failure("a handler failed on {channel!r}", Failure(error), event="handler_failed",
+                          channel=channel[:64])
         return InternalError()
 
     def _refusal_advice(self, error: BayeuxError) -> Advice:

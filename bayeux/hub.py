@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bayeux.access import Access
 from bayeux.admission import Admission
 from bayeux.broker import Broker, Subscriber
 from bayeux.channels import (
@@ -43,14 +42,16 @@ from bayeux.errors import (
 from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
-from bayeux.extensions.tokens import Tokens
 from bayeux.failures import Failures
+from bayeux.guard import Guard
+from bayeux.journal import Witnesses
 from bayeux.keys import Key, KeyRing
 from bayeux.leases import Leases
 from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import deferred, is_later, then
+from bayeux.rules import ChannelRule
 from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
@@ -90,12 +91,15 @@ class Hub:
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
         self.speakers = Speakers(self.sessions, self.settings)
         self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
-        self._failures = Failures(self.sessions, self.metrics, self._connection_types)
+        self.witnesses: Witnesses = {}
+        """Of each kind of refusal whom it has met last, for the log."""
+        self._failures = Failures(self.sessions, self.metrics, self._connection_types, self.witnesses)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
         self._broker = Broker(self.sessions, self.settings, self.metrics)
         self._services: dict[str, ServiceHandler] = {}
-        self.leases = self._guard(wall)
-        """What sessions have by tokens and grants; None if the settings name no keys."""
+        self._guard = Guard(self.sessions, self.keys, self.settings, self.metrics, self._extensions, wall)
+        if self.settings.channel or self.settings.has_keys:
+            self.guard()
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
             META_HANDSHAKE: self._handshake,
             META_CONNECT: self._connect,
@@ -104,20 +108,20 @@ class Hub:
             META_UNSUBSCRIBE: self._unsubscribe,
         }
 
-    def _guard(self, wall: Callable[[], float]) -> Leases | None:
-        """Keep to the rules of the configuration, and to its keys, if it has any."""
-        settings, keys = self.settings, self.keys
-        if not settings.channel and not settings.has_keys:
-            return None
-        self.policy = access = Access(settings.channel, self.policy)
-        if not settings.has_keys:
-            return None  # and what clients have in ext.token is for somebody else
-        tokens = Tokens(keys, settings, self.metrics, wall)
-        leases = Leases(self.sessions, access, tokens, keys, settings, self.metrics, wall)
-        self._extensions.add(tokens)
-        self.sessions.listeners.append(leases)
-        self._services[TOKEN_CHANNEL] = leases.refresh
-        return leases
+    def guard(self, keys: bool = False) -> None:
+        """Put the rules of the configuration before the policy, if that has not been done.
+
+        They may be none yet; ``keys``: there are, whatever the settings said at the start.
+        """
+        if self._guard.access is None:
+            self.policy = self._guard.stand_before(self.policy)
+        if keys or self.settings.has_keys:
+            self._services[TOKEN_CHANNEL] = self._guard.watch().refresh
+
+    @property
+    def leases(self) -> Leases | None:
+        """What sessions have by tokens and grants; None if there have never been keys."""
+        return self._guard.leases
 
     # -- for the application that embeds it -----------------------------------------------------
 
@@ -188,17 +192,28 @@ class Hub:
 
         The same goes for the ``jti`` of revoked tokens; None: those that there are.
         """
-        self.keys.replace(keys)
-        if self.leases is not None:
-            self.leases.look_again(revoked_tokens)
+        self._guard.replace_keys(keys, revoked_tokens)
+
+    def replace_rules(self, rules: Iterable[ChannelRule]) -> None:
+        """Have these rules for channels from now on, instead of those of the settings.
+
+        Subscriptions that they forbid end, if the rules before did not forbid them.  Raises ``BadRule``,
+        and then nothing has changed.
+        """
+        rules = tuple(rules)
+        if rules:
+            self.guard()
+        self._guard.replace_rules(rules)
+        self._broker.replace_rules(rules)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
-        self.sessions.closed = False
+        self.sessions.open_again()
 
     def close(self) -> None:
-        """Stop: answer every held connect, accept no more (Q-10)."""
-        self.sessions.close()
+        """Stop at once: answer every held connect, accept no more (Q-10)."""
+        self.sessions.stop_accepting()
+        self.sessions.retire(len(self.sessions))
 
     # -- for transports -------------------------------------------------------------------------
 
@@ -242,7 +257,7 @@ class Hub:
         """Answer one message, whatever happens: here errors become replies (E-32)."""
         if isinstance(message, Rejected):
             call = Call(Message(message.channel, message.id), exchange.link)
-            return self._finish(self._failures.answer(message, message.error), call, exchange)
+            return self._finish(self._failures.answer(message, message.error, call.link), call, exchange)
         call = Call(message, exchange.link)
         if message.channel != META_HANDSHAKE and message.client_id is not None:
             call.session = self.speakers.find(message, exchange.link, exchange.session)
@@ -253,9 +268,9 @@ class Hub:
             outcome = (self._dispatch(call, exchange) if waiting is None
                        else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
-            outcome = self._failures.answer(message, error)
+            outcome = self._failures.answer(message, error, call.link)
         if isinstance(outcome, Deferred):
-            return outcome.addErrback(self._failed_later, message).addCallback(self._finish, call, exchange)
+            return outcome.addErrback(self._failed_later, call).addCallback(self._finish, call, exchange)
         return self._finish(outcome, call, exchange)
 
     def _dispatch(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
@@ -282,8 +297,8 @@ class Hub:
         return None if waiting is None else waiting.addErrback(
             lambda failure: self._failures.spoil(reply, call, cast(BaseException, failure.value)))
 
-    def _failed_later(self, failure: Failure, message: Message) -> Reply:
-        return self._failures.answer(message, cast(BaseException, failure.value))
+    def _failed_later(self, failure: Failure, call: Call) -> Reply:
+        return self._failures.answer(call.message, cast(BaseException, failure.value), call.link)
 
     def _make_way(self, session: Session) -> None:
         """Release a held connect that keeps the client from seeing the reply to another message (K-15)."""
@@ -335,7 +350,10 @@ class Hub:
 
     def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
-        message, session = call.message, self._session(call, exchange)
+        message = call.message
+        if self.sessions.closed and call.session is not None and call.session.alive:
+            return self._dismiss(call.session, message, exchange)
+        session = self._session(call, exchange)
         if exchange.is_lost:  # meanwhile, and its client may be waiting elsewhere
             raise UnknownClient(session.id)
         if message.connection_type is None:
@@ -345,6 +363,14 @@ class Hub:
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
         return self._connects.answer(call, exchange, session)
+
+    def _dismiss(self, session: Session, message: Message, exchange: Exchange) -> Reply:
+        """Answer whoever has not been told yet that the server stops, with what is queued (Q-10)."""
+        session.cycle += 1
+        exchange.session, exchange.cycle = session, session.cycle
+        exchange.connect = Reply(META_CONNECT, True, id=message.id, client_id=session.id)
+        self.sessions.remove(session, "shutdown", Release.SHUTDOWN)
+        return exchange.connect
 
     def _disconnect(self, call: Call, exchange: Exchange) -> Reply:
         """End a session by its client's wish (section 8)."""
@@ -356,12 +382,14 @@ class Hub:
         """Subscribe to all of the channels named, or to none (section 9)."""
         session, message = self._speaking(call, exchange), call.message
         wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        credentials, waiting = session.credentials, self._ask(iter(wanted), session, call)
+        credentials, edition = session.credentials, self._guard.edition
+        waiting = self._ask(iter(wanted), session, call)
         if waiting is None:
             return self._apply(wanted, session, message)
 
         def asked(_: None) -> Reply | Deferred[Reply]:
-            if session.credentials is not credentials:  # what was asked is no longer so
+            if session.credentials is not credentials or self._guard.edition != edition:
+                # What was asked is no longer so.
                 return self._subscribe(call, exchange)
             return self._apply(wanted, session, message)
 

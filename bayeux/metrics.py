@@ -64,9 +64,9 @@ class Metrics:
     ``token_too_late``, ``token_of_another_user``.  Grants: ``grant_invalid``, ``grant_expired``,
     ``grant_of_another_user``.  The HTTP API: ``api_key``, a wrong one."""
     subscriptions_expired: int = 0
-    """Subscriptions that have ended with what they were allowed by (Y-16, Y-19)."""
+    """Subscriptions that have ended with what they were allowed by: tokens, grants, rules (Y-16, Y-19)."""
     failed_reloads: int = 0
-    """Times that keys were to be read again and could not be: the old ones stay (Y-10)."""
+    """Times that settings were to be read again and could not be: the old ones stay (Y-10)."""
     unannounced: int = 0
     """Connections of trusted proxies that did not begin with a header of the PROXY protocol, and were cut."""
     stalled: int = 0

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import resource
-import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
-    IReactorFromThreads,
+    IReactorCore,
     IStreamServerEndpoint,
 )
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
 from bayeux.eventloop import EventLoop
 from bayeux.exposition import CONTENT_TYPE, Exposition
 from bayeux.garbage import Garbage
+from bayeux.journal import Journal
 from bayeux.lag import Lag
+from bayeux.logs import Lines
 from bayeux.policy import Policy
-from bayeux.service import BayeuxService
+from bayeux.service import BayeuxService, Carrier
 from bayeux.settings import Settings, SettingsError
+from bayeux.signals import Signals
 from bayeux.web.site import BayeuxSite
 
 if TYPE_CHECKING:
@@ -48,26 +52,41 @@ class CannotListen(SystemExit, Exception):
         self.code = 1  # rather than the complaint, which would be printed again
 
 
+class Source(Protocol):
+    """Where settings come from, and may have changed."""
+
+    def read(self) -> Settings:
+        """Return what they are now.  Raises ``SettingsError``."""
+
+    def located(self, error: SettingsError) -> SettingsError:
+        """Return a complaint about them with the place where it is to be mended."""
+
+
 class BayeuxServer(BayeuxService):
     """A Bayeux service that listens by itself; with ``demo``, the demos stand beside its mounts.
 
-    At a SIGHUP it has its settings read again by ``read_settings``, and reloads what can be (Y-10).
-    Raises ``SettingsError`` for an endpoint that Twisted does not understand.
+    ``lines`` is what twistd is to log to; None: what it would by itself.  At a SIGHUP it has its settings
+    read again from ``source``, and reloads what can be (Y-10); so are certificates.  Raises
+    ``SettingsError`` for an endpoint that Twisted does not understand.
     """
 
     _log = Logger()
 
     def __init__(self, settings: Settings | None = None, policy: Policy | None = None,
-                 demo: bool = False, read_settings: Callable[[], Settings] | None = None) -> None:
+                 demo: bool = False, source: Source | None = None, lines: Lines | None = None) -> None:
         super().__init__(settings, policy)
-        self._read_settings = read_settings
-        self._hangup: Any = None
-        """Who was told of a SIGHUP before."""
+        self._lines = lines
+        self._source = source
+        self._signals = Signals(_reactor)
         self._endpoints = [(text, _endpoint(text)) for text in self.settings.listen]
+        endpoints = list(self._endpoints)
         self.api: APIService | None = None
         """The HTTP API, if there is to be one."""
         if self.settings.api_listen:
             self.api = self._make_api()
+            endpoints.append(self._api_endpoint)
+        self._certificates = [(text, certificate) for text, endpoint in endpoints
+                              if (certificate := _renewable(text, endpoint)) is not None]
         self._ports: list[IListeningPort] = []
         self._api_ports: list[IListeningPort] = []
         self._listening = False
@@ -78,10 +97,18 @@ class BayeuxServer(BayeuxService):
             _put(root, mount, self.resource)
         self._site = BayeuxSite(root, self.resource.endpoint, self.settings, self.clock)
         streams, channels = self.resource.endpoint.streams, self._site.channels
+        self._journal = Journal(self.clock, self.settings.log_interval, self.hub.metrics, self.hub.witnesses)
+        self.hub.add_listener(self._journal)
         self._garbage = Garbage(self.clock, self.settings.collection_interval,
                                 self.settings.collection_pause, lambda: len(streams) + len(channels),
                                 self.hub.metrics)
         self._lag = Lag(self.clock, self.hub.metrics)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Have twistd log to ``lines``, if there are any: it asks its application for what to log to."""
+        if self._lines is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._lines)
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Listen, while the process may still take privileged ports.  Raises ``CannotListen``."""
@@ -94,77 +121,92 @@ class BayeuxServer(BayeuxService):
         self._raise_open_files()
         self._garbage.start()
         self._lag.start()
+        self._journal.start()
         self._event_loop.start()
         self._listen()
 
-    def stopService(self) -> Deferred[None]:
-        """Stop listening, answer what is held, and wait until that is written, but not for ever."""
-        return Deferred.fromCoroutine(self._stop())
-
     async def _stop(self) -> None:
-        self._listening = False
-        self._garbage.stop()
-        self._lag.stop()
-        self._event_loop.stop()
-        if self._hangup is not None:
-            signal.signal(signal.SIGHUP, self._hangup)
-            self._hangup = None
-        ports, self._ports = self._ports, []
-        for port in ports:
-            await maybeDeferred(port.stopListening)
-        await super().stopService()
-        await self._close_site(self._site)
+        began = self.clock.seconds()
+        await super()._stop()
         if self.api is not None:  # the last: it is asked whether the server is ready
             ports, self._api_ports = self._api_ports, []
             for port in ports:
                 await maybeDeferred(port.stopListening)
-            await self._close_site(self.api.site)
+            await self._close_api(self.api.site)
+        self._garbage.stop()
+        self._lag.stop()
+        self._event_loop.stop()
+        self._signals.restore()
+        self._log.info("stopped after {seconds:g} s", event="stopped",
+                       seconds=round(self.clock.seconds() - began, 2))
 
-    async def _close_site(self, site: BayeuxSite | APISite) -> None:
-        closed = site.close()
+    async def _close_api(self, site: APISite) -> None:
         try:
-            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
+            await site.close().addTimeout(self.settings.shutdown_timeout, self.clock)
         except TimeoutError:
-            self._log.warn("{count} connections were still open", count=len(site.channels))
+            self._log.warn("{count} connections of the API were still open", event="cut",
+                           count=len(site.channels))
             site.abort()
 
-    def reload(self, settings: Settings | None = None) -> bool:
-        """Read the keys again, and that of the API too: all of them, or else none (Y-10)."""
-        settings = settings or self.settings
-        if self.api is None:
-            return super().reload(settings)
-        try:
-            apply = self.api.prepare(settings)
-        except SettingsError as error:
-            self.hub.metrics.failed_reloads += 1
-            self._log.error("the old keys are kept: {reason}", reason=str(error))
-            return False
-        if not super().reload(settings):
-            return False
-        apply()
-        return True
+    async def stop_listening(self) -> None:
+        """Free the ports."""
+        self._listening = False
+        self._journal.stop()
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await maybeDeferred(port.stopListening)
 
-    def _hung_up(self, number: int, frame: object) -> None:
-        cast(IReactorFromThreads, _reactor).callFromThread(self._reload)  # it comes in the middle of anything
+    def carriers(self) -> Sequence[Carrier]:
+        """Have the site's connections closed too."""
+        return (*super().carriers(), self._site)
+
+    def _terminate(self) -> None:
+        """Stop the process in good order; whoever says so again wants it to be quick."""
+        if self.draining:
+            self.hurry()
+        else:
+            cast(IReactorCore, _reactor).stop()
 
     def _reload(self) -> None:
-        if self._read_settings is None:
+        if self._source is None:
             return
         try:
-            settings = self._read_settings()
+            settings = self._source.read()
         except SettingsError as error:
-            self.hub.metrics.failed_reloads += 1
-            self._log.error("the old settings are kept: {reason}", reason=str(error))
+            self.not_reloaded(error)
             return
         self.reload(settings)
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Read the certificates again too, from where it listens.  Raises ``SettingsError``."""
+        try:
+            also = super().prepare(settings)
+        except SettingsError as error:
+            raise (error if self._source is None else self._source.located(error)) from None
+        also_api = None if self.api is None else self.api.prepare(settings)
+        read = [(text, certificate, _read_source(text)) for text, certificate in self._certificates]
+
+        def apply() -> None:
+            also()
+            if also_api is not None:
+                also_api()
+            if self._lines is not None:
+                self._lines.set_level(settings.log_level)
+            for text, certificate, source in read:
+                certificate.use(source)
+                self._log.info("the certificate of {endpoint} has been read", event="certificate_reloaded",
+                               endpoint=text)
+
+        return apply
 
     def _make_api(self) -> APIService:
         from bayeux.api.service import APIService, on_loopback  # klein is much to load for nothing
 
         text = on_loopback(self.settings.api_listen)
         self._api_endpoint = text, _endpoint(text, "api_listen")
-        api = APIService(self.hub, self.resource.endpoint,
-                         Exposition(self.hub, self.resource.endpoint).render, CONTENT_TYPE)
+        exposition = Exposition(self.hub, self.resource.endpoint)
+        api = APIService(self.hub, self.resource.endpoint, exposition.render, CONTENT_TYPE,
+                         draining=lambda: self.draining)
         api.setServiceParent(self)
         return api
 
@@ -172,8 +214,8 @@ class BayeuxServer(BayeuxService):
         if self._listening:
             return
         self._listening = True
-        if self._read_settings is not None:
-            self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
+        if self._source is not None:
+            self._signals.handle(self._reload, self._terminate)
         for text, endpoint in self._endpoints:
             self._listen_on(text, endpoint, self._site, self._listens)
         if self.api is not None:
@@ -191,15 +233,15 @@ class BayeuxServer(BayeuxService):
 
     def _listens(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
-        self._log.info("Bayeux is served on {where} at {places}", where=_where(port, text),
-                       places=self._places)
+        self._log.info("Bayeux is served on {where} at {places}", event="listening",
+                       where=_where(port, text), places=self._places)
         if self._presenter:
-            self._log.info("The slideshow's presenter goes to {where}/{page}", where=_where(port, text),
-                           page=self._presenter)
+            self._log.info("The slideshow's presenter goes to {where}/{page}", event="presenter",
+                           where=_where(port, text), page=self._presenter)
 
     def _api_listens(self, port: IListeningPort, text: str) -> None:
         self._api_ports.append(port)
-        self._log.info("The API is served on {where}", where=_where(port, text))
+        self._log.info("The API is served on {where}", event="listening", where=_where(port, text))
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""
@@ -251,8 +293,29 @@ def _endpoint(text: str, setting: str = "listen") -> IStreamServerEndpoint:
     try:
         return cast(IStreamServerEndpoint, serverFromString(_reactor, text))
     except Exception as error:  # endpoint parsers raise whatever their arguments lead to
-        reason = str(error) or type(error).__name__
-        raise SettingsError(f"{setting}: {text!r} is no endpoint such as tcp:8080 ({reason})") from None
+        why = reason(error)
+        raise SettingsError(f"{setting}: {text!r} is no endpoint such as tcp:8080 ({why})") from None
+
+
+def _renewable(text: str, endpoint: IStreamServerEndpoint) -> Certificate | None:
+    try:
+        return renewable(endpoint)
+    except BadCertificate as error:
+        raise _unusable(text, error) from None
+
+
+def _read_source(text: str) -> object:
+    """Read the files of an endpoint with TLS again."""
+    try:
+        source = source_of(cast(IStreamServerEndpoint, serverFromString(_reactor, text)))
+        check(source)
+    except Exception as error:  # as above
+        raise _unusable(text, error) from None
+    return source
+
+
+def _unusable(text: str, error: Exception) -> SettingsError:
+    return SettingsError(f"the certificate of {text!r} cannot be used ({reason(error)})")
 
 
 def _put(root: Resource, mount: str, child: Resource) -> None:

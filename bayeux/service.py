@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, cast
 
+import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -20,6 +22,29 @@ from bayeux.web.resource import BayeuxResource
 
 if TYPE_CHECKING:
     from bayeux.web.authorizer import Authorizer
+
+_RELOADED = frozenset({"channel", "key", "key_directory", "revoked_tokens", "log_level"})
+"""Settings that count from a reload on."""
+
+
+_AT_ONCE = 100
+"""Sessions that are told of a stop in one turn: some ten milliseconds."""
+
+
+class Carrier(Protocol):
+    """What has connections."""
+
+    name: str
+    """What they are called."""
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+
+    def close(self) -> Deferred[None]:
+        """Close all; fires when they are gone."""
+
+    def abort(self) -> None:
+        """Cut those that are left."""
 
 
 class BayeuxService(MultiService):
@@ -49,29 +74,64 @@ class BayeuxService(MultiService):
         if self.settings.authorize_url:
             from bayeux.web.authorizer import Authorizer  # an HTTP client is much to load for nothing
 
+            self.hub.guard()  # rules come first, even if there are none before a reload
             self.authorizer = Authorizer(self.settings, self.hub.policy, clock, self.hub.metrics)
             self.hub.policy = self.authorizer
             self.hub.add_extension(self.authorizer.users)
         self.resource = BayeuxResource(self.hub)
+        self.draining = False
+        """Whether it is about to stop, and nobody new should be sent here."""
+        self._delay: Deferred[None] | None = None
+        self._closing: Sequence[Carrier] = ()
 
     def reload(self, settings: Settings | None = None) -> bool:
-        """Read the keys again, as these settings name them, or else those from the start (Y-10).
+        """Have the keys, the rules for channels and the revoked tokens of these settings (Y-10, Y-19).
 
-        If one cannot be read all stays as it is, which is logged; returns whether they have been.
+        Without any, have those from the start, the keys being read again from their files.  If something
+        is wrong all stays as it is, which is logged; returns whether it was all right.  Other settings
+        that differ are named in the log: they need a restart.
         """
         settings = settings or self.settings
         try:
-            keys = settings.read_keys()
+            apply = self.prepare(settings)
         except SettingsError as error:
-            self.hub.metrics.failed_reloads += 1
-            self._log.error("the old keys are kept: {reason}", reason=str(error))
+            self.not_reloaded(error)
             return False
-        self.hub.replace_keys(keys, settings.revoked_tokens)
-        self._log.info("{count} keys have been read", count=len(keys))
+        apply()
+        self._tell_changes(settings)
         return True
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Read what a reload needs and return what makes it count; raises ``SettingsError``."""
+        keys = settings.read_keys()
+        settings.check_keys(keys)
+
+        def apply() -> None:
+            if settings.has_keys:
+                self.hub.guard(keys=True)
+            self.hub.replace_rules(settings.channel)
+            self.hub.replace_keys(keys, settings.revoked_tokens)
+            self._log.info("reloaded; keys: {keys}, rules for channels: {rules}", event="reloaded",
+                           keys=len(keys), rules=len(settings.channel))
+
+        return apply
+
+    def not_reloaded(self, error: SettingsError) -> None:
+        """Count and log that nothing has changed, as something is wrong."""
+        self.hub.metrics.failed_reloads += 1
+        self._log.error("the old settings are kept: {reason}", event="reload_failed", reason=str(error))
+
+    def _tell_changes(self, settings: Settings) -> None:
+        changed = [field.name for field in msgspec.structs.fields(Settings) if field.name not in _RELOADED
+                   and getattr(settings, field.name) != getattr(self.settings, field.name)]
+        if changed:
+            names = " and ".join(filter(None, (", ".join(changed[:-1]), changed[-1])))
+            self._log.warn("{names} {have} changed; that needs a restart", event="restart_needed",
+                           names=names, have="has" if len(changed) == 1 else "have")
 
     def startService(self) -> None:
         """Accept sessions."""
+        self.draining = False
         self.hub.open()
         if self.authorizer is not None:
             self.authorizer.asker.open()
@@ -80,21 +140,63 @@ class BayeuxService(MultiService):
     def stopService(self) -> Deferred[None]:
         """Answer every held connect and close every stream, but do not wait for these for ever (Q-10).
 
-        Fires a turn later, when plain sockets have got the answers.
+        With a ``drain_delay`` all goes on for so long before.  Fires a turn after the end, when plain sockets
+        have got the answers.
         """
-        return Deferred.fromCoroutine(self._close())
+        return Deferred.fromCoroutine(self._stop())
 
-    async def _close(self) -> None:
-        self.hub.close()
+    def hurry(self) -> None:
+        """Stop sooner, if it takes its time: end the ``drain_delay``, or else cut who is still connected."""
+        if self._delay is not None:
+            self._delay.cancel()
+        else:
+            for carrier in self._closing:
+                carrier.abort()
+
+    async def _stop(self) -> None:
+        await self._stay_for_a_while()
+        stop_by = self.clock.seconds() + self.settings.shutdown_timeout
+        await self.stop_listening()
         asked = None if self.authorizer is None else self.authorizer.asker.close()
-        streams = self.resource.endpoint.streams
-        closed = streams.close()
+        await self._retire(stop_by)
+        self._closing = self.carriers()
+        closed = [carrier.close() for carrier in self._closing]
         await cast("Deferred[object]", super().stopService())
-        try:
-            await closed.addTimeout(self.settings.shutdown_timeout, self.clock)
-        except TimeoutError:
-            self._log.warn("{count} streams were still open", count=len(streams))
-            streams.abort()
+        for carrier, gone in zip(self._closing, closed, strict=True):
+            try:
+                await gone.addTimeout(max(0.0, stop_by - self.clock.seconds()), self.clock)
+            except TimeoutError:
+                self._log.warn("{count} {what} were still open", event="cut", count=len(carrier),
+                               what=carrier.name)
+                carrier.abort()
+        self._closing = ()
         if asked is not None:
             await asked
         await deferLater(self.clock, 0, lambda: None)
+
+    async def _stay_for_a_while(self) -> None:
+        """Go on, so that whoever sends clients here finds out that no more should come."""
+        self.draining = True
+        if self.settings.drain_delay:
+            self._log.info("draining for {seconds:g} s before the stop", event="draining",
+                           seconds=self.settings.drain_delay)
+            self._delay = deferLater(self.clock, self.settings.drain_delay, lambda: None)
+            with suppress(CancelledError):
+                await self._delay
+            self._delay = None
+
+    async def _retire(self, stop_by: float) -> None:
+        """Tell every client, some in each turn: all at once would take a second with ten thousand of them."""
+        sessions = self.hub.sessions
+        sessions.stop_accepting()
+        self._log.info("stopping; sessions told to come back: {sessions}, within {seconds:g} s",
+                       event="stopping", sessions=len(sessions), seconds=round(sessions.longest_spread, 1))
+        while sessions.retire(_AT_ONCE if self.clock.seconds() < stop_by else len(sessions)):
+            await deferLater(self.clock, 0, lambda: None)
+
+    async def stop_listening(self) -> None:
+        """Accept no connections any more; an application that has this in it does that by itself."""
+
+    def carriers(self) -> Sequence[Carrier]:
+        """Return what has connections that are to be closed at the end."""
+        return (self.resource.endpoint.streams,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol, cast
@@ -75,6 +75,9 @@ class Sessions:
         self.held = 0
         """How many connects are held now (Q-11, G-14)."""
         self.closed = False
+        self._leaving: deque[Session] = deque()
+        """Whom nobody has told yet that the server stops."""
+        self._spread = settings.shutdown_spread
         self.counter: Callable[[str], None] | None = None
         """Is told the channel of each publish, if somebody counts them."""
         self._connects: Rate | None = None
@@ -87,6 +90,10 @@ class Sessions:
     def __len__(self) -> int:
         """Return how many sessions there are."""
         return len(self._by_id)
+
+    def all(self) -> tuple[Session, ...]:
+        """Return all of them, as they are now."""
+        return tuple(self._by_id.values())
 
     def __iter__(self) -> Iterator[Session]:
         """Yield all of them; none may come or go meanwhile."""
@@ -156,7 +163,8 @@ class Sessions:
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
         session.subscriptions = ()
-        session.queue.clear()
+        if why is not Release.SHUTDOWN:  # or else its events go out with the last word
+            session.queue.clear()
         self.backlog.forget(session)
         self.by_transport[session.transport] -= 1
         self._metrics.sessions_removed[reason] += 1
@@ -166,12 +174,38 @@ class Sessions:
             stream.unbound(moved=False)
         self._tell("session_removed", session, reason)
 
-    def close(self) -> None:
-        """Answer every held connect, remove every session, open no more (Q-10)."""
+    def stop_accepting(self) -> None:
+        """Open no more; those that there are will be removed by ``retire`` (Q-10)."""
+        if self.closed:
+            return
         self.closed = True
-        for session in tuple(self._by_id.values()):
-            self.remove(session, "shutdown", Release.SHUTDOWN)
-        self._deadlines.stop()
+        rate = self._settings.shutdown_rate
+        if rate:
+            self._spread = max(self._spread, len(self) / rate)
+        # Who can be told now comes first: others may still come for it.
+        self._leaving.extend(sorted(self.all(), key=_is_out_of_reach))
+
+    def retire(self, most: int) -> bool:
+        """Remove up to so many sessions, with a last word and all their events for whoever can be reached.
+
+        Returns whether there are more.
+        """
+        leaving = self._leaving
+        while leaving and most > 0:
+            session = leaving.popleft()
+            if session.alive:
+                most -= 1
+                if session.stream is not None and not self.connect_only(session):
+                    session.stream.push()
+                self.remove(session, "shutdown", Release.SHUTDOWN)
+        if not leaving:
+            self._deadlines.stop()
+        return bool(leaving)
+
+    def open_again(self) -> None:
+        """Open sessions, if that had been stopped."""
+        self.closed = False
+        self._spread = self._settings.shutdown_spread
 
     def touch(self, session: Session) -> None:
         """Note a sign of life other than a connect: it puts off expiry, if that runs (Q-3)."""
@@ -417,6 +451,9 @@ class Sessions:
 
     def release(self, session: Session, why: Release) -> None:
         """Let the held connect of a session be answered."""
+        if self.closed and why is not Release.LOST:
+            self.remove(session, "shutdown", Release.SHUTDOWN)  # its client might not be told otherwise
+            return
         self._count(session, -1)
         parked = session.unpark(State.CONNECTED)
         session.until = None  # a deadline that still comes will find nothing to do
@@ -527,9 +564,14 @@ class Sessions:
         """Say whether a session's events travel with connect replies only (D-7)."""
         return session.queue.connect_only or self._settings.meta_connect_deliver_only
 
+    @property
+    def longest_spread(self) -> float:
+        """The longest time, in seconds, after which a client is told to come back (Q-10)."""
+        return self._spread
+
     def spread(self, least: float = 0.0) -> int:
         """Return a random delay in milliseconds, so that clients do not all come back at once (Q-10)."""
-        return round(1000 * random.uniform(least, max(least, self._settings.shutdown_spread)))
+        return round(1000 * random.uniform(least, max(least, self._spread)))
 
     def _tell(self, what: str, *arguments: object) -> None:
         for listener in tuple(self.listeners):
@@ -537,7 +579,11 @@ class Sessions:
                 getattr(listener, what)(*arguments)
             except Exception:
                 self._metrics.application_errors += 1
-                self._log.failure("a session listener failed")
+                self._log.failure("a session listener failed", event="listener_failed")
+
+
+def _is_out_of_reach(session: Session) -> bool:
+    return session.state is not State.HELD and session.stream is None
 
 
 def _count(counts: dict[str, int], key: str, step: int) -> None:

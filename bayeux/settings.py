@@ -31,6 +31,8 @@ TRANSPORTS: tuple[ConnectionType, ...] = ("websocket", "eventsource", "long-poll
 
 ExtensionName = Literal["ack", "timesync", "timestamp", "activity", "binary"]
 Action = Literal["handshake", "subscribe", "publish"]
+LogFormat = Literal["text", "json"]
+LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
 
 
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
@@ -74,10 +76,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Granularity of expiry: sessions that expire within one period are removed together."""
     max_lazy_timeout: Seconds = 5.0
     """Longest time that an event of a lazy channel waits for company (D-12)."""
+    drain_delay: Seconds = 0.0
+    """How long a server that is told to stop goes on as before, but is not ready any more: so that a balancer
+    sends nobody new to it."""
     shutdown_spread: Seconds = 5.0
     """At shutdown each client is told to come back after a random time up to this (Q-10)."""
+    shutdown_rate: PerSecond = 500.0
+    """With so many clients that more than this would come back in a second, that time is longer.  0: it is
+    not."""
     shutdown_timeout: Seconds = 5.0
-    """Longest time that a stopping server waits for its last answers to be written (Q-10)."""
+    """Longest time that a stopping server takes to tell its clients, and to have it written (Q-10)."""
 
     # -- several sessions in one browser (B-4) --------------------------------------------------
     max_sessions_per_browser: int = 4
@@ -285,6 +293,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- web ------------------------------------------------------------------------------------
     listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)
     """Where ``twistd bayeux`` listens: endpoint strings as Twisted reads them."""
+    log_format: LogFormat = "text"
+    """What lines ``twistd bayeux`` logs: ``text`` as twistd does, or ``json``, an object a line."""
+    log_level: LogLevelName = "info"
+    """The least level that it logs: ``debug``, ``info``, ``warn``, ``error`` or ``critical``."""
+    log_interval: Seconds = 1.0
+    """How often it logs what has been refused and who has expired: then one line of each kind, with how
+    many there were.  0: that is not logged."""
     access_log: str = ""
     """File to which ``twistd bayeux`` writes a line for each request; empty: none."""
     mounts: tuple[str, ...] = ("/bayeux",)

@@ -135,10 +135,7 @@ def find_table(text: str, table: TableName, index: int | None) -> int | None:
     tomllib does not tell.  Lines count from 1.
     """
 
-    def hide(found: re.Match[str]) -> str:
-        return found[0] if found[0][0] in "\"'" and "\n" not in found[0] else "\n" * found[0].count("\n")
-
-    text = _WORDS.sub(hide, text)
+    text = _plain(text)
     name = f"(?:{table}|\"{table}\"|'{table}')"
     headers = [*re.finditer(rf"^[ \t]*\[\[[ \t]*{name}[ \t]*\]\][ \t]*$", text, re.MULTILINE)]
     if index is not None and index < len(headers):
@@ -149,6 +146,21 @@ def find_table(text: str, table: TableName, index: int | None) -> int | None:
             return None
         begin = other
     return text.count("\n", 0, begin.start()) + 1
+
+
+def find_setting(text: str, name: str) -> int | None:
+    """Return the line on which a setting that is no table is given in a TOML file, None if not found."""
+    text = _plain(text)
+    found = re.search(rf"^[ \t]*(?:\[[ \t]*)?(?:{name}|\"{name}\"|'{name}')[ \t]*[\]=.]", text, re.MULTILINE)
+    return None if found is None else text.count("\n", 0, found.start()) + 1
+
+
+def _plain(text: str) -> str:
+    """Return a TOML file without comments and long strings, which may look like anything; lines stay."""
+    def hide(found: re.Match[str]) -> str:
+        return found[0] if found[0][0] in "\"'" and "\n" not in found[0] else "\n" * found[0].count("\n")
+
+    return _WORDS.sub(hide, text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from bayeux.configuration import anchor, located, parse_assignment, read_toml
+from bayeux.logs import Lines, lines_for
 from bayeux.settings import Settings, SettingsError
 
 DEMO_MOUNT = "/bayeux"
@@ -30,6 +31,8 @@ class Options(usage.Options):
                             "an interface. It needs --api-key-file. [default: none]"],
         ["api-key-file", None, None, "The file with the API's key; make one by: bayeux keygen --api FILE"],
         ["access-log", None, None, "Write a line for each request to this file. [default: none]"],
+        ["log-format", None, None, "Log lines of text or of json. [default: text]"],
+        ["log-level", None, None, "Log from this level on: debug, info, warn, error. [default: info]"],
     ]
     optFlags = [["demo", None, "Serve the demos at / beside the server."]]  # noqa: RUF012 - as above
 
@@ -77,7 +80,8 @@ class Options(usage.Options):
         file = read_toml(self["config"]) if self["config"] else {}
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
         for option, name in (("access-log", "access_log"), ("api", "api_listen"),
-                             ("api-key-file", "api_key_file")):
+                             ("api-key-file", "api_key_file"), ("log-format", "log_format"),
+                             ("log-level", "log_level")):
             if self[option]:
                 given[name] = self[option]
         given = anchor(given, "")  # here, wherever twistd goes
@@ -90,6 +94,22 @@ class Options(usage.Options):
         if self["demo"] and DEMO_MOUNT not in mounts:
             return Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
         return settings
+
+    def lines(self) -> Lines | None:
+        """Return what twistd is to log to; None: it has options of its own that say so.
+
+        Raises ``SettingsError`` where these do not go together with ours.
+        """
+        twistd = self.parent
+        if twistd is None:
+            return None
+        try:
+            lines = lines_for(twistd, self.settings.log_format, self.settings.log_level)
+        except OSError as error:
+            raise SettingsError(f"--logfile: {error.filename}: {error.strerror}") from None
+        if lines is None and self.settings.log_format != "text":
+            raise SettingsError("log_format: twistd's --logger and --syslog have their own")
+        return lines
 
     def _check_file(self, values: dict[str, Any]) -> None:
         """Tell what is wrong in the file by itself with its name, and the line where that is known."""
@@ -111,7 +131,8 @@ def makeService(options: Options) -> IService:
     try:
         if options["config"]:
             options["config"] = os.path.abspath(options["config"])  # to be read again, wherever twistd goes
-        return BayeuxServer(options.settings, demo=bool(options["demo"]), read_settings=options.read)
+        lines = options.lines()
+        return BayeuxServer(options.settings, demo=bool(options["demo"]), source=options, lines=lines)
     except SettingsError as error:
         raise SystemExit(f"twistd bayeux: {options.located(error)}") from None
 

@@ -719,7 +719,8 @@ class TestWaitingOnTheWayOut:
         world.hub.close()
         done.callback(None)
         assert carrier.messages is not None
-        [reply] = carrier.messages
+        *events, reply = carrier.messages
+        assert [event["data"] for event in events] == ([1] if held else [])
         assert reply["error"] == "503::Server too busy"
         assert reply["advice"]["reconnect"] == "handshake"
 

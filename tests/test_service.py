@@ -18,8 +18,18 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from bayeux import BayeuxService, Link, Policy, Settings, SettingsError
-from bayeux.rules import KeyRule
+from bayeux import (
+    Access,
+    BayeuxService,
+    ChannelRule,
+    KeyRule,
+    Link,
+    Policy,
+    Session,
+    Settings,
+    SettingsError,
+)
+from bayeux.messages import Message
 from tests.test_resource import (
     HANDSHAKE,
     Net,
@@ -164,13 +174,61 @@ def test_keys_that_cannot_be_read_again_stay(tmp_path):
         globalLogPublisher.removeObserver(events.append)
     [event] = events
     assert formatEvent(event) == (
-        "the old keys are kept: key: 'b': the secret has 5 characters and needs 32 that are random; "
+        "the old settings are kept: key: 'b': the secret has 5 characters and needs 32 that are random; "
         "make one by: bayeux keygen")
     assert event["log_level"] is LogLevel.error
     assert key_ids(bayeux) == ["a"]
     assert bayeux.hub.metrics.failed_reloads == 1
     key_file(tmp_path / "b.toml", f'secret = "{"y" * 40}"')
     assert bayeux.reload() is True
+    assert bayeux.hub.metrics.failed_reloads == 1
+
+
+@pytest.fixture
+def log():
+    """Return the events that are logged."""
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    yield events
+    globalLogPublisher.removeObserver(events.append)
+
+
+def test_its_rules_are_those_of_the_new_settings(log):
+    bayeux = BayeuxService(clock=Clock())
+    assert bayeux.reload(Settings(channel=(ChannelRule(pattern="/a", publish="nobody"),))) is True
+    assert isinstance(bayeux.hub.policy, Access)
+    assert formatEvent(log[0]) == "reloaded; keys: 0, rules for channels: 1"
+    log.clear()
+    assert bayeux.reload() is True
+    assert formatEvent(log[-1]) == "reloaded; keys: 0, rules for channels: 0"
+
+
+def test_rules_come_before_the_site_that_is_asked():
+    """Also those of a server that was started with none."""
+    bayeux = BayeuxService(Settings(authorize_url="http://127.0.0.1/may"), clock=Clock())
+    policy = bayeux.hub.policy
+    bayeux.reload(Settings(authorize_url="http://127.0.0.1/may", channel=(
+        ChannelRule(pattern="/a", publish="nobody"),)))
+    assert bayeux.hub.policy is policy
+    assert policy.can_publish(Session(None), "/a", Message("/a"), Link("long-polling")) is False
+
+
+def test_settings_that_need_a_restart_are_named(log):
+    bayeux = BayeuxService(clock=Clock())
+    assert bayeux.reload(Settings(timeout=7, listen=("tcp:1",), max_queue=9)) is True
+    assert bayeux.settings.timeout == 30
+    assert formatEvent(log[-1]) == "timeout, max_queue and listen have changed; that needs a restart"
+    assert bayeux.reload(Settings(timeout=7)) is True
+    assert formatEvent(log[-1]) == "timeout has changed; that needs a restart"
+
+
+def test_rules_that_no_key_can_fulfil_are_not_taken(tmp_path):
+    """All or nothing: neither are the keys."""
+    key_file(tmp_path / "a.toml", f'secret = "{"x" * 40}"')
+    bayeux = BayeuxService(Settings(key=(KeyRule(id="c", secret="z" * 40),)), clock=Clock())
+    wrong = Settings(key_directory=str(tmp_path), channel=(ChannelRule(pattern="/a", subscribe="token"),))
+    assert bayeux.reload(wrong) is False
+    assert key_ids(bayeux) == ["c"]
     assert bayeux.hub.metrics.failed_reloads == 1
 
 

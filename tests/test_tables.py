@@ -260,7 +260,7 @@ def test_a_good_file_is_taken(file: Path) -> None:
     ('"web-b"', '"web-a"', ":20: [[key]] 2: 'web-a': there are two keys of that id; give each its own"),
     ("secret_file", "secretfile", ":20: [[key]] 2 (web-b): there is no 'secretfile'; did you mean "
      "'secret_file'?"),
-    ("timeout = 5", "timeout = -5", ": timeout = -5: Expected `float` >= 0.0"),
+    ("timeout = 5", "timeout = -5", ":2: timeout = -5: Expected `float` >= 0.0"),
     ("timeout = 5", "key = 5\n[x]", ":2: [[key]]: must be tables, each under a line [[key]]"),
 ])
 def test_a_file_is_refused_with_the_line(file: Path, old: str, new: str, text: str) -> None:

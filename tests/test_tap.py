@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bayeux import Settings
+from bayeux import Settings, SettingsError
 from bayeux.server import BayeuxServer
 from bayeux.tap import Options, makeService
 from tests.test_resource import HANDSHAKE, publish
@@ -64,6 +64,32 @@ def test_an_option_is_a_setting(arguments, name, value):
 def test_the_access_log_is_a_setting(tmp_path):
     path = str(tmp_path / "access.log")
     assert settings_of("--access-log", path).access_log == path
+
+
+def test_how_it_logs_are_settings():
+    settings = settings_of("--log-format", "json", "--log-level", "warn")
+    assert (settings.log_format, settings.log_level) == ("json", "warn")
+
+
+def twistd(*arguments, **options):
+    """Return what our options say to log to, as those of twistd around them."""
+    ours = Options()
+    ours.parent = options
+    ours.parseOptions(arguments)
+    return ours.lines()
+
+
+def test_twistds_own_options_for_logging_stand():
+    assert twistd(nodaemon=True) is not None
+    assert twistd(syslog=True) is None
+    with pytest.raises(SettingsError, match=r"^log_format: twistd's --logger and --syslog have their own$"):
+        twistd("--log-format", "json", logger="some.observer")
+    with pytest.raises(SettingsError, match=r"^--logfile: /nonexistent/x: No such file or directory$"):
+        twistd(logfile="/nonexistent/x")
+
+
+def test_without_twistd_nothing_is_logged_elsewhere():
+    assert Options().lines() is None
 
 
 def test_the_api_is_a_setting(tmp_path, monkeypatch):
@@ -132,6 +158,8 @@ WRONG = {
     "an endpoint without a port": (["--listen", "tcp:x"], "listen: 'tcp:x' is no endpoint"),
     "a mount that is no path": (["--mount", "bayeux"], "mounts: 'bayeux' must look like /bayeux"),
     "a mount that is everything": (["--mount", "/"], "mounts: '/' must look like /bayeux"),
+    "a log format that is none": (["--log-format", "xml"], "log_format = 'xml'"),
+    "a log level that is none": (["--log-level", "loud"], "log_level = 'loud'"),
     "a key without a secret": (["--set", 'key=[{id="a"}]'], "[[key]] 1: 'a': needs one of secret"),
     "a key that cannot be read": (["--config", "keys.toml"], "/missing.key: No such file or directory"),
     "keys that are not there": (["--set", "key_directory=missing"], "/missing: No such file or directory"),
@@ -179,6 +207,26 @@ def test_a_service_is_made_of_the_options():
 
 TWISTD = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "bayeux"]
 ANY = ["--listen", "tcp:0:interface=127.0.0.1"]
+
+
+def test_it_logs_lines_of_json(run, file):
+    """From a level on, which a SIGHUP may change; whoever is refused is told of."""
+    path = Path(file('log_level = "info"'))
+    command = run(*ANY, "--log-format", "json", "--config", path.name)
+    line = json.loads(told(command, "served"))
+    assert (line["event"], line["level"], line["places"]) == ("listening", "info", "/bayeux")
+    port = int(line["where"].rpartition(":")[2])
+    read(ask(port, {"channel": "/meta/connect", "clientId": "x", "connectionType": "long-polling"}))
+    line = json.loads(told(command, "refused"))
+    assert (line["event"], line["code"], line["address"]) == ("refused", 402, "127.0.0.1")
+    path.write_text('log_level = "error"')
+    command.process.send_signal(signal.SIGHUP)
+    told(command, "reloaded")
+    path.write_text('log_level = "loud"')
+    command.process.send_signal(signal.SIGHUP)
+    assert json.loads(told(command, "kept"))["level"] == "error"
+    command.process.terminate()
+    assert command.end()[1] == ""
 
 
 class Command:
@@ -279,7 +327,8 @@ def test_a_busy_port_ends_the_command_without_a_traceback(run):
 def test_help_says_what_there_is(run):
     status, output, errors = run("--help").end()
     assert (status, errors) == (0, "")
-    for option in ("listen=", "mount=", "config=", "set=", "allow-origin=", "access-log=", "demo"):
+    for option in ("listen=", "mount=", "config=", "set=", "allow-origin=", "access-log=", "log-format=",
+                   "log-level=", "demo"):
         assert f" --{option} " in output
     assert output.startswith("Usage: twistd [options] bayeux [options]\n")
 
@@ -344,8 +393,10 @@ def test_who_waits_is_answered_when_it_is_ended(run, number):
     assert {reply["advice"]["reconnect"] for reply in replies} == {"handshake"}
     assert len({reply["advice"]["interval"] for reply in replies}) > 1
     status, output, errors = command.end()
-    assert status in (0, -number)  # twistd ends itself by the signal that it was sent
+    assert status == (0 if number == signal.SIGTERM else -number)  # by which a shell knows of a Ctrl-C
     assert errors == ""
+    assert "stopping; sessions told to come back: 31, within 5 s" in output
+    assert re.search(r"stopped after [0-9.]+ s\n", output)
     assert "Traceback" not in output
     assert "still open" not in output
 
@@ -359,8 +410,26 @@ def test_who_never_reads_does_not_keep_it_from_ending(run):
         read(ask(port, HANDSHAKE))
         command.process.terminate()
         status, output, errors = command.end()
-    assert status in (0, -signal.SIGTERM)
+    assert status == 0
     assert "1 connections were still open" in output
+    assert "Traceback" not in output + errors
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT),
+                                     (signal.SIGTERM, signal.SIGINT)])
+def test_who_says_it_twice_wants_it_now(run, numbers):
+    """Meanwhile it serves as before."""
+    command = run(*ANY, "--set", "drain_delay=60")
+    (port,), _ = command.ports()
+    read(ask(port, HANDSHAKE))
+    command.process.send_signal(numbers[0])
+    told(command, "draining for 60 s before the stop")
+    (reply,) = read(ask(port, HANDSHAKE))
+    assert reply["successful"] is True
+    command.process.send_signal(numbers[1])
+    status, output, errors = command.end()
+    assert status == (0 if numbers[0] == signal.SIGTERM else -signal.SIGINT)
+    assert "sessions told to come back: 2" in output
     assert "Traceback" not in output + errors
 
 
@@ -372,23 +441,32 @@ def told(command, pattern):
     raise AssertionError(f"never said: {pattern}")
 
 
-def test_a_hangup_reads_the_keys_again(run, file, folder):
-    """Y-10: without a restart; a bad file keeps what there was, and says so."""
+def test_a_hangup_reads_the_file_again(run, file, folder):
+    """Y-10: without a restart; a bad file keeps what there was, and says so with the line."""
     secret = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
     table = f'[[key]]\nid = "a"\nsecret = "{secret}"\n'
     path = Path(file(table))
     path.chmod(0o600)
     command = run("--config", path.name, *ANY)
-    command.ports()
+    (port,), _ = command.ports()
     path.write_text(table + table.replace('"a"', '"b"'))
     command.process.send_signal(signal.SIGHUP)
-    assert "2 keys have been read" in told(command, "keys")
+    assert "reloaded; keys: 2, rules for channels: 0" in told(command, "reloaded")
     path.write_text(table.replace("secret =", "sekret ="))
     command.process.send_signal(signal.SIGHUP)
     line = told(command, "kept")
     assert "the old settings are kept: " in line
     assert f"{path}:1: " in line
     assert secret not in line
-    path.write_text(table)
+    path.write_text(table + '[[channel]]\npattern = "/a"\nsubscribe = "token"\n')
     command.process.send_signal(signal.SIGHUP)
-    assert "1 keys have been read" in told(command, "keys")
+    assert f"{path}:4: [[channel]] 1 (/a): subscribe = 'token' needs a [[key]]" in told(command, "kept")
+    path.write_text(f'\ntimeout = "soon"\n{table}')
+    command.process.send_signal(signal.SIGHUP)
+    assert f"the old settings are kept: {path}:2: timeout = 'soon': " in told(command, "kept")
+    path.write_text('timeout = 7\n' + table + '[[channel]]\npattern = "/a"\npublish = "nobody"\n')
+    command.process.send_signal(signal.SIGHUP)
+    assert "reloaded; keys: 1, rules for channels: 1" in told(command, "reloaded")
+    assert "timeout has changed; that needs a restart" in told(command, "restart")
+    (reply,) = read(ask(port, {"channel": "/a", "data": 1}))
+    assert reply["error"] == "403:/a:Publish denied"

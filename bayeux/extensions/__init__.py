@@ -207,7 +207,7 @@ class Extensions:
 
     def _failed(self, failure: Failure) -> None:
         self._metrics.application_errors += 1
-        self._log.failure("an extension failed", failure)
+        self._log.failure("an extension failed", failure, event="extension_failed")
 
 
 def _hooks(extensions: Iterable[Extension], name: str) -> tuple[Hook, ...]:

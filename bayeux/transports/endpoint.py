@@ -43,7 +43,7 @@ class Endpoint:
         """Return the answer to a request that is not read to its end, perhaps for a limit of that name."""
         if self.proxies is not None:
             self.proxies.see_through(request)
-        return self.polling.refuse(status, self.polling.cors(request), limit=limit)
+        return self.polling.refuse(status, self.polling.cors(request), limit=limit, address=request.address)
 
     def refuse_takeover(self) -> HTTPReply:
         """Return the answer where a connection cannot be taken over, as with HTTP/2."""
@@ -52,22 +52,22 @@ class Endpoint:
     def _upgrade(self, request: HTTPRequest, websockets: WebSockets) -> Answer:
         cors = self.polling.origins.check(request)  # O-7
         if cors is None:
-            return self.polling.refuse(403)
+            return self.polling.refuse(403, address=request.address)
         if self.streams.hub.sessions.closed:
-            return self.polling.refuse(503)
+            return self.polling.refuse(503, address=request.address)
         answer = websockets.answer(self.polling.origins.disclose(request), self.polling.cookie.read(request))
-        return self._taken(answer, cors)
+        return self._taken(answer, cors, request)
 
     def _listen(self, request: HTTPRequest, eventsources: EventSources) -> Answer:
         cors = self.polling.origins.check(request)
         if cors is None:
-            return self.polling.refuse(403)
+            return self.polling.refuse(403, address=request.address)
         answer = eventsources.answer(
             self.polling.origins.disclose(request), cors, self.polling.cookie.read(request))
-        return self._taken(answer, cors)
+        return self._taken(answer, cors, request)
 
-    def _taken(self, answer: Takeover | int, cors: Headers) -> Answer:
-        return self._refuse(answer, cors) if isinstance(answer, int) else answer
+    def _taken(self, answer: Takeover | int, cors: Headers, request: HTTPRequest) -> Answer:
+        return self._refuse(answer, cors, request.address) if isinstance(answer, int) else answer
 
-    def _refuse(self, status: int, cors: Headers = ()) -> HTTPReply:
-        return self.polling.refuse(status, cors + _REFUSALS.get(status, ()))
+    def _refuse(self, status: int, cors: Headers = (), address: str = "") -> HTTPReply:
+        return self.polling.refuse(status, cors + _REFUSALS.get(status, ()), address=address)

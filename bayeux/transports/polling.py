@@ -101,7 +101,7 @@ class Polling:
             request.known = caller = found
         body = request.body
         if len(body) > self._settings.max_body:
-            return self.refuse(413, caller.cors, limit="max_body")
+            return self.refuse(413, caller.cors, limit="max_body", address=request.address)
         try:
             messages = decode_body(caller.content_type, body, self._settings)
         except EnvelopeError as error:
@@ -112,13 +112,13 @@ class Polling:
         """Read the head of a request; returns the answer if it is to have no other."""
         cors = self.origins.check(request, script=get)
         if cors is None:
-            return self.refuse(403)
+            return self.refuse(403, address=request.address)
         if len(request.target) > self._settings.max_url:
-            return self.refuse(414, cors, limit="max_url")
+            return self.refuse(414, cors, limit="max_url", address=request.address)
         if request.method == b"OPTIONS":
             return self._preflight(request, cors)
         if request.method != b"POST" and not get:
-            return self.refuse(405, cors + self._allow)
+            return self.refuse(405, cors + self._allow, address=request.address)
         link = Link(
             connection_type="callback-polling" if get else "long-polling",
             address=request.address,
@@ -131,7 +131,7 @@ class Polling:
     def _answer_script(self, request: HTTPRequest, caller: _Caller) -> HTTPReply | Waiting:
         """Answer a JSONP request."""
         if len(request.body) > self._settings.max_body:
-            return self.refuse(413, caller.cors, limit="max_body")
+            return self.refuse(413, caller.cors, limit="max_body", address=request.address)
         try:
             callback, messages = self._decode_query(request)
         except EnvelopeError as error:
@@ -141,7 +141,7 @@ class Polling:
     def _process(self, messages: Sequence[Message | Rejected], caller: _Caller,
                  callback: str | None = None) -> HTTPReply | Waiting:
         if not messages:
-            return self.refuse(400, caller.cors, MalformedEnvelope("no messages"))  # M-4
+            return self._refuse_envelope(caller, MalformedEnvelope("no messages"))  # M-4
         try:
             exchange = self._hub.receive(messages, caller.link)
         except Flood as error:
@@ -152,12 +152,13 @@ class Polling:
 
     def _refuse_envelope(self, caller: _Caller, error: EnvelopeError) -> HTTPReply:
         status = 415 if isinstance(error, UnsupportedType) else 429 if isinstance(error, Flood) else 400
-        return self.refuse(status, caller.cors, error, error.limit)
+        return self.refuse(status, caller.cors, error, error.limit, caller.link.address)
 
     def refuse(self, status: int, headers: Headers = (), error: EnvelopeError | None = None,
-               limit: str = "") -> HTTPReply:
+               limit: str = "", address: str = "") -> HTTPReply:
         """Return a response that refuses a request as a whole, perhaps for a limit of that name."""
         self.metrics.refused[status] += 1
+        self._hub.witnesses["request", status] = address, ""
         if limit:
             self.metrics.limited[limit] += 1
         reason = _REASONS[status] if error is None else str(error).encode("ascii")

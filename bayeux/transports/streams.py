@@ -28,6 +28,8 @@ _CLOSING_TIME = 2.0
 class Streams:
     """All streams of one endpoint, and one timer for them."""
 
+    name = "streams"
+
     def __init__(self, hub: Hub, connections: Connections) -> None:
         self.hub = hub
         self.metrics = hub.metrics
@@ -171,6 +173,8 @@ class Connection(Stream):
         """Close, if the session has moved; else the client may want to say something more."""
         if moved:
             self.close()
+        elif self._streams.hub.sessions.closed:
+            self.wait(0)  # the server stops, and is about to say so
         else:
             self.wait(self._streams.settings.unbound_timeout)
 
@@ -193,6 +197,8 @@ class Connection(Stream):
             self._streams.metrics.stalled += 1
             self.limited("write_timeout")
             self.abort()
+        elif self.session is None and self._streams.hub.sessions.closed:
+            self.going_away()
         elif self.session is None:
             self.limited("unbound_timeout")
             self.close()

@@ -168,7 +168,7 @@ class WebSocket(Connection):
         """Close, as the reader has read or written a close frame."""
         if reader.close_rcvd is None and reader.close_sent is not None:  # the peer has broken the rules
             if not self.closing:
-                self._streams.metrics.closed[reader.close_sent.code] += 1
+                self._closes(reader.close_sent.code)
                 self.limited("websocket_max_message" if reader.close_sent.code == 1009 else "")
                 self._linger()
             self.end_writing()  # it may believe that it has not
@@ -308,9 +308,14 @@ class WebSocket(Connection):
         """Close, and tell the peer why, in at most 123 bytes (W-9)."""
         if self.closing:
             return
-        self._streams.metrics.closed[code] += 1
+        self._closes(code)
         self.write(_frame(Opcode.CLOSE, Close(code, reason).serialize()))
         self._linger()
+
+    def _closes(self, code: int) -> None:
+        hub = self._streams.hub
+        hub.metrics.closed[code] += 1
+        hub.witnesses["close", code] = self.address, "" if self.session is None else self.session.label
 
     def _linger(self) -> None:
         """Read on until the peer closes too, or for a while: it might not see the reason otherwise."""

@@ -132,7 +132,7 @@ class Asker:
         if not self._closed and now >= self._quiet_until:
             self._quiet_until = now + _QUIET
             self._log.warn("{site} cannot be asked who may do what, so nobody may: {reason}",
-                           site=self._place, reason=error)
+                           event="site_unanswering", site=self._place, reason=str(error))
         return Failure(error)
 
     async def _ask(self, question: bytes, headers: Mapping[str, str]) -> Answer:

@@ -36,6 +36,7 @@ class BayeuxSite(Site):
     """
 
     noisy = False
+    name = "connections"
 
     def __init__(self, root: IResource, endpoint: Endpoint, settings: Settings,
                  reactor: IReactorTime, wall: Callable[[], float] = time.time) -> None:
@@ -116,6 +117,14 @@ class BayeuxSite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
         return [b"http/1.1"]
+
+    def __len__(self) -> int:
+        """Return how many connections there are, streams not counted."""
+        return len(self.channels)
+
+    def __bool__(self) -> bool:
+        """Be true, though there may be none."""
+        return True
 
     def close(self) -> Deferred[None]:
         """Close every connection, once what it is being answered is written; fires when all are gone."""

@@ -74,6 +74,15 @@ class Process:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, and not to what it has started."""
+        self._process.send_signal(number)
+
     def log(self) -> str:
         """Return what it has written."""
         return os.pread(self._log.fileno(), 1_000_000, 0).decode(errors="replace")

@@ -1,0 +1,188 @@
+"""certificates.py: what new TLS connections are shown can be read again, as a server listens."""
+
+import shutil
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol, serverFromString
+from twisted.internet.ssl import Certificate as Shown
+from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+
+from bayeux import Settings
+from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
+from bayeux.server import BayeuxServer
+from bayeux.settings import SettingsError
+from tests.certificate import write_certificate
+from tests.test_resource import HANDSHAKE, Wire, post
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Return two folders, each with a certificate and its key."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        write_certificate(folder)
+    return folders
+
+
+@pytest.fixture
+def live(tmp_path, pairs):
+    """Return a folder that has the files of the first pair now."""
+    folder = tmp_path / "live"
+    shutil.copytree(pairs[0], folder)
+    return folder
+
+
+def by_files(folder):
+    return f"ssl:0:interface=127.0.0.1:privateKey={folder}/key.pem:certKey={folder}/cert.pem"
+
+
+def by_folder(folder):
+    return f"tls:{folder}:0:interface=127.0.0.1"
+
+
+@pytest.fixture(params=[by_files, by_folder], ids=["ssl", "tls"])
+def text(request, live):
+    return request.param(live)
+
+
+def fingerprint(folder):
+    return Shown.loadPEM((folder / "cert.pem").read_bytes()).digest("sha256")
+
+
+class Listening:
+    """A server by TLS, and clients of it."""
+
+    def __init__(self, text):
+        self.server = BayeuxServer(Settings(listen=(text,)))
+        self.server.startService()
+        self.port = self.server._ports[0].getHost().port
+        self.wires = []
+
+    async def open(self):
+        """Return a new connection, and what it has been shown."""
+        wire = await connectProtocol(
+            SSL4ClientEndpoint(reactor, "127.0.0.1", self.port, Options()), Wire())
+        self.wires.append(wire)
+        assert (await self.ask(wire)).status == 200
+        return wire, Shown(wire.transport.getPeerCertificate()).digest("sha256")
+
+    async def ask(self, wire):
+        return await wire.ask(post(HANDSHAKE, host=f"127.0.0.1:{self.port}"))
+
+    async def close(self):
+        for wire in self.wires:
+            wire.transport.loseConnection()
+            await wire.end()
+        await self.server.stopService()
+
+
+def Options():
+    return CertificateOptions(verify=False)
+
+
+@pytest_twisted.async_yield_fixture
+async def listening(text):
+    listening = Listening(text)
+    yield listening
+    await listening.close()
+
+
+def put(folder, live):
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(folder / name, live / name)
+
+
+@pytest_twisted.ensureDeferred
+async def test_new_connections_are_shown_the_new_certificate_and_old_ones_live_on(listening, pairs, live):
+    one, two = map(fingerprint, pairs)
+    first, shown = await listening.open()
+    assert shown == one
+    put(pairs[1], live)
+    assert (await listening.open())[1] == one  # nobody has said that it should be read
+    assert listening.server.reload() is True
+    assert (await listening.open())[1] == two
+    assert (await listening.ask(first)).message["successful"] is True
+    assert listening.server.hub.metrics.failed_reloads == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_cannot_be_used_changes_nothing(listening, pairs, live):
+    """All or nothing: no other setting either."""
+    (live / "cert.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")
+    assert listening.server.reload(Settings(channel=({"pattern": "/a", "publish": "nobody"},))) is False
+    assert (await listening.open())[1] == fingerprint(pairs[0])
+    assert listening.server.hub.publish("/a", 1) == 0
+    assert listening.server.hub.metrics.failed_reloads == 1
+    put(pairs[1], live)
+    assert listening.server.reload() is True
+    assert (await listening.open())[1] == fingerprint(pairs[1])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_key_of_another_certificate_changes_nothing(pairs, live):
+    listening = Listening(by_files(live))
+    shutil.copy(pairs[1] / "key.pem", live / "key.pem")
+    assert listening.server.reload() is False
+    assert (await listening.open())[1] == fingerprint(pairs[0])
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_is_chosen_by_the_name_that_a_client_asks_for(pairs, live):
+    """By a tls: endpoint, after a reload too."""
+    listening = Listening(by_folder(live))
+    put(pairs[1], live)
+    assert listening.server.reload() is True
+    trusted = Shown.loadPEM((pairs[1] / "cert.pem").read_bytes())
+    wire = await connectProtocol(
+        SSL4ClientEndpoint(reactor, "127.0.0.1", listening.port,
+                           optionsForClientTLS("localhost", trustRoot=trusted)), Wire())
+    listening.wires.append(wire)
+    assert (await listening.ask(wire)).message["successful"] is True
+    await listening.close()
+
+
+@pytest.mark.parametrize(("spoil", "complaint"), [
+    (lambda folder: (folder / "key.pem").unlink(), "key.pem: No such file or directory"),
+    (lambda folder: (folder / "key.pem").write_text("nothing"), "OpenSSL cannot read it"),
+])
+def test_a_certificate_that_cannot_be_read_is_a_wrong_setting(live, spoil, complaint):
+    spoil(live)
+    with pytest.raises(SettingsError, match=complaint):
+        BayeuxServer(Settings(listen=(by_files(live),)))
+
+
+def test_a_folder_without_a_certificate_is_a_wrong_setting(tmp_path):
+    with pytest.raises(SettingsError, match=r"the certificate of 'tls:.*' cannot be used \(there is no "):
+        BayeuxServer(Settings(listen=(by_folder(tmp_path),)))
+
+
+def test_endpoints_without_tls_have_none(tmp_path):
+    for text in ("tcp:0", "tcp6:0", f"unix:{tmp_path}/socket"):
+        endpoint = serverFromString(reactor, text)
+        assert renewable(endpoint) is None
+        assert source_of(endpoint) is None
+
+
+def test_what_was_read_before_stays_where_the_new_is_of_no_use(text):
+    class Broken:
+        def getContext(self):
+            raise ValueError("broken")
+
+    certificate = renewable(serverFromString(reactor, text))
+    source = certificate._source
+    with pytest.raises(BadCertificate, match=r"^broken$"):
+        certificate.use(Broken())
+    assert certificate._source is source
+    with pytest.raises(BadCertificate):
+        Certificate(Broken())
+    check(source)
+
+
+def test_an_error_without_words_is_told_by_its_name():
+    assert reason(KeyError()) == "KeyError"
+    assert reason(OSError(13, "Permission denied", "/k.pem")) == "/k.pem: Permission denied"
+    assert reason(OSError(13, "Permission denied")) == "[Errno 13] Permission denied"
