@@ -55,10 +55,10 @@ def fingerprint(folder):
 class Listening:
     """A server by TLS, and clients of it."""
 
-    def __init__(self, text):
-        self.server = BayeuxServer(Settings(listen=(text,)))
+    def __init__(self, text, **settings):
+        self.server = BayeuxServer(Settings(**{"listen": (text,), **settings}))
         self.server.startService()
-        self.port = self.server._ports[0].getHost().port
+        self.port = (self.server._api_ports or self.server._ports)[0].getHost().port
         self.wires = []
 
     async def open(self):
@@ -106,6 +106,25 @@ async def test_new_connections_are_shown_the_new_certificate_and_old_ones_live_o
     assert (await listening.open())[1] == two
     assert (await listening.ask(first)).message["successful"] is True
     assert listening.server.hub.metrics.failed_reloads == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_that_of_the_api_is_read_again_too(tmp_path, pairs, live):
+    key = tmp_path / "api.key"
+    key.write_text("k" * 43)
+    key.chmod(0o600)
+    listening = Listening("tcp:0:interface=127.0.0.1", api_listen=by_files(live), api_key_file=str(key))
+    try:
+        for pair in (pairs[0], pairs[1]):
+            put(pair, live)
+            assert listening.server.reload() is True
+            wire = await connectProtocol(
+                SSL4ClientEndpoint(reactor, "127.0.0.1", listening.port, Options()), Wire())
+            listening.wires.append(wire)
+            assert (await wire.ask(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")).status == 200
+            assert Shown(wire.transport.getPeerCertificate()).digest("sha256") == fingerprint(pair)
+    finally:
+        await listening.close()
 
 
 @pytest_twisted.ensureDeferred
