@@ -1,0 +1,163 @@
+"""A client's HTTP connection: one POST at a time, and its answer.
+
+Responses are parsed by llhttp (httptools) without a call for each header, which costs no more than to look
+for ``Content-Length`` by hand; so whatever a server makes of HTTP/1.1 is understood.  Only until a client is
+live its headers are looked at, for cookies.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+import httptools
+
+from bayeux.load import wire
+from bayeux.load.connection import CLOSED, Connection, Place
+
+
+class Receiver(Protocol):
+    """Whose connection it is."""
+
+    @abstractmethod
+    def opened(self) -> None:
+        """Begin: envelopes can be sent."""
+
+    @abstractmethod
+    def received(self, text: bytes) -> None:
+        """Take an envelope."""
+
+    @abstractmethod
+    def gone(self, why: str) -> None:
+        """Learn that what was asked for will not come."""
+
+
+class _Heads:
+    """What a parser calls while cookies are looked for."""
+
+    def __init__(self, posts: Posts) -> None:
+        self._posts = posts
+        self.on_body = posts.on_body
+        self.on_message_complete = posts.on_message_complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"set-cookie":
+            self._posts.keep_cookie(value)
+
+
+class Posts(Connection):
+    """One connection, opened again when the server has closed it between two requests."""
+
+    __slots__ = ("_awaiting", "_complete", "_parser", "_parts", "_settled", "cookies", "receiver")
+
+    pushes = False
+    """Whether events come by themselves."""
+    connection_type = "long-polling"
+
+    def __init__(self, place: Place, receiver: Receiver, cookies: Mapping[str, str] | None = None) -> None:
+        super().__init__(place)
+        self.receiver = receiver
+        self.cookies = dict(cookies or {})
+        """What the server has set."""
+        self._awaiting = False
+        self._complete = False
+        self._settled = False
+        self._parts: list[bytes] = []
+        self._parser = self._new_parser()
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Have the client begin: the connection is made with its first request."""
+        self.receiver.opened()
+
+    def keep_cookie(self, line: bytes) -> None:
+        """Note a cookie that the server sets."""
+        name, _, value = line.decode("latin-1").partition(";")[0].partition("=")
+        self.cookies[name.strip()] = value.strip()
+
+    def prepare(self, text: str) -> bytes:
+        """Return an envelope as it is sent."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return wire.request(self.place.target, cookies, text)
+
+    def post(self, text: str) -> None:
+        """Send an envelope."""
+        self.transmit(self.prepare(text))
+
+    def transmit(self, request: bytes) -> None:
+        """Send what was prepared; the one before must have been answered."""
+        self._awaiting = True
+        if self._sock is None:
+            self.open()
+        self.send(request)
+
+    def settle(self) -> None:
+        """Look at headers no longer."""
+        self._settled = True
+        self._parser = self._new_parser()
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        return httptools.HttpResponseParser(self if self._settled else _Heads(self))
+
+    # -- being answered -------------------------------------------------------------------------
+
+    def on_body(self, part: bytes) -> None:
+        """Keep a part of the body (httptools)."""
+        self._parts.append(part)
+
+    def on_message_complete(self) -> None:
+        """Note that a response has come whole (httptools)."""
+        self._complete = True
+
+    def feed(self, data: bytes) -> None:
+        parser = self._parser
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._lost(f"not HTTP: {error}")
+            return
+        if self._complete:
+            self._answered(parser)
+
+    def _answered(self, parser: httptools.HttpResponseParser) -> None:
+        self._complete = False
+        status = parser.get_status_code()
+        if status < 200:  # an interim response: the real one is to come
+            self._parts.clear()
+            return
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        if not self._awaiting:  # not asked for: some servers say so when they close an idle connection
+            return
+        self._awaiting = False
+        if not parser.should_keep_alive():
+            self._end()
+        if status == 200:
+            self.receiver.received(body)
+        else:
+            self.receiver.gone(f"HTTP {status}")
+
+    def _end(self) -> None:
+        """Close, and be ready to be opened again."""
+        self.close()
+        self._parts.clear()
+        self._complete = False
+        self._parser = self._new_parser()
+
+    def opened(self) -> None:
+        pass  # what is to be sent is kept already
+
+    def gone(self, why: str) -> None:
+        parser, body = self._parser, b"".join(self._parts)
+        self._end()
+        if not self._awaiting:
+            return
+        self._awaiting = False
+        if why == CLOSED and body.endswith((b"]", b"}")) and parser.get_status_code() == 200:
+            # a body that ends with the connection
+            self.receiver.received(body)
+        else:
+            self.receiver.gone(why)
