@@ -44,9 +44,6 @@ class Crew(Protocol):
     def became_live(self, client: Client) -> None:
         """Learn that a client is subscribed."""
 
-    def arrived(self, client: Client, text: bytes, at: int) -> None:
-        """Take the events in what a client was sent; the first one's mark is there."""
-
     def failed(self, client: Client, what: str) -> None:
         """Learn that something went wrong."""
 
@@ -57,8 +54,8 @@ class Crew(Protocol):
 class Client:
     """A client with one subscription, or none."""
 
-    __slots__ = ("_connect", "_failures", "_interval", "_life", "carrier", "channel", "client_id", "crew",
-                 "is_resumed", "kind", "pause", "since", "state")
+    __slots__ = ("_advised", "_connect", "_failures", "_interval", "_life", "carrier", "channel", "client_id",
+                 "crew", "is_resumed", "kind", "pause", "since", "state")
 
     def __init__(self, crew: Crew, kind: str, channel: str = "") -> None:
         self.crew = crew
@@ -73,7 +70,7 @@ class Client:
         self.pause = 0.0
         """Seconds between what it has read and the next: it is a slow reader."""
         self._connect = b""
-        self._interval = 0.0
+        self._interval = self._advised = 0.0
         self._failures = 0
         self._life = 0
         """Counts its lives, so that a timer of an earlier one does nothing."""
@@ -157,7 +154,7 @@ class Client:
         if was_live:
             at = text.find(self.crew.mark)
             if at >= 0:
-                self.crew.arrived(self, text, at)
+                self.arrived(text, at)
                 if pushes and _SUCCESSFUL not in text:
                     return
         try:
@@ -190,6 +187,9 @@ class Client:
         else:
             self.published(reply)
 
+    def arrived(self, text: bytes, at: int) -> None:
+        """Take the events in what has come; the first one's mark is there.  This client wants none."""
+
     def published(self, reply: Reply) -> None:
         """Take the reply to a publish; this client makes none."""
 
@@ -221,7 +221,8 @@ class Client:
 
     def _connected(self, reply: Reply) -> None:
         advice = reply.advice
-        if advice is not None and advice.interval is not None:
+        if advice is not None and advice.interval is not None and advice.interval != self._advised:
+            self._advised = advice.interval
             self._interval = max(0.0, advice.interval / 1000)
         if not reply.successful:
             self._refused("connect", reply)

@@ -18,17 +18,21 @@ AT_ONCE = 40
 class Subscriber(Client):
     """A client that counts what it is sent."""
 
-    __slots__ = ("has_come", "has_tried", "ledger", "number")
+    __slots__ = ("has_come", "has_tried", "ledger", "number", "tally")
 
     def __init__(self, crew: Crowd, kind: str, channel: str, number: int, ledger: Ledger) -> None:
         super().__init__(crew, kind, channel)
         self.number = number
         """Of its channel."""
         self.ledger = ledger
+        self.tally = crew.tally
         self.has_tried = False
         """Whether it has succeeded or failed to come to life."""
         self.has_come = False
         """Whether it has been live, or been told to stay away."""
+
+    def arrived(self, text: bytes, at: int) -> None:
+        self.tally.arrived(self.ledger, text, at)
 
 
 class Crowd:
@@ -75,10 +79,6 @@ class Crowd:
         if client.ledger.next == NEVER and not client.pause and self._schedule is not None:
             client.ledger.join(self._schedule.first_of(client.number, self._schedule.due_before(now)))
         self.ended(client)
-
-    def arrived(self, client: Client, text: bytes, at: int) -> None:
-        assert isinstance(client, Subscriber)
-        self.tally.arrived(client.ledger, text, at)
 
     def failed(self, client: Client, what: str) -> None:
         self.tally.error(what)

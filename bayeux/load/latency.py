@@ -39,7 +39,7 @@ class Latencies:
         return self._counts.total()
 
     def quick(self) -> dict[str, float]:
-        """Return ``p50``, ``p90``, ``p99`` and ``max``, in milliseconds, at little cost; empty without any."""
+        """Return ``p50``, ``p90``, ``p99`` and ``max`` in milliseconds, cheaply; empty without any."""
         total, passed, found = self.count, 0, {}
         wanted = [(name, total * percent / 100) for name, percent in NAMED.items() if percent <= 99]
         for value in sorted(self._counts):

@@ -37,6 +37,7 @@ class Loop:
         self._sources: dict[int, Source] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._is_left = False
 
     def close(self) -> None:
         """Let go of everything."""
@@ -72,8 +73,19 @@ class Loop:
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def turn(self, until: int) -> None:
-        """Serve what is ready, or wait for that, at most until a time of the clock."""
+    def run(self, until: int) -> None:
+        """Serve what comes until a time of the clock, or until ``leave``; what is ready at once is served."""
+        self._is_left = False
+        while True:
+            self._turn(until)
+            if self._is_left or self.clock() >= until:
+                return
+
+    def leave(self) -> None:
+        """Let ``run`` return as soon as it can."""
+        self._is_left = True
+
+    def _turn(self, until: int) -> None:
         timers = self._timers
         if timers and timers[0][0] < until:
             until = timers[0][0]

@@ -49,7 +49,7 @@ class _Heads:
 class Posts(Connection):
     """One connection, opened again when the server has closed it between two requests."""
 
-    __slots__ = ("_awaiting", "_complete", "_parser", "_parts", "_settled", "cookies", "receiver")
+    __slots__ = ("_awaiting", "_complete", "_is_last", "_parser", "_parts", "_settled", "cookies", "receiver")
 
     pushes = False
     """Whether events come by themselves."""
@@ -62,6 +62,7 @@ class Posts(Connection):
         """What the server has set."""
         self._awaiting = False
         self._complete = False
+        self._is_last = False
         self._settled = False
         self._parts: list[bytes] = []
         self._parser = self._new_parser()
@@ -108,8 +109,9 @@ class Posts(Connection):
         self._parts.append(part)
 
     def on_message_complete(self) -> None:
-        """Note that a response has come whole (httptools)."""
+        """Note that a response has come whole, and whether another can (httptools): only now it is known."""
         self._complete = True
+        self._is_last = not self._parser.should_keep_alive()
 
     def feed(self, data: bytes) -> None:
         parser = self._parser
@@ -118,10 +120,8 @@ class Posts(Connection):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._lost(f"not HTTP: {error}")
             return
-        if self._complete:
-            self._answered(parser)
-
-    def _answered(self, parser: httptools.HttpResponseParser) -> None:
+        if not self._complete:
+            return
         self._complete = False
         status = parser.get_status_code()
         if status < 200:  # an interim response: the real one is to come
@@ -133,7 +133,7 @@ class Posts(Connection):
         if not self._awaiting:  # not asked for: some servers say so when they close an idle connection
             return
         self._awaiting = False
-        if not parser.should_keep_alive():
+        if self._is_last:
             self._end()
         if status == 200:
             self.receiver.received(body)

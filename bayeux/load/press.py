@@ -140,9 +140,6 @@ class Press:
         assert isinstance(client, Publisher)
         client.became_live()
 
-    def arrived(self, client: Client, text: bytes, at: int) -> None:
-        pass  # a publisher has subscribed to nothing
-
     def failed(self, client: Client, what: str) -> None:
         self.tally.error(f"publisher: {what}")
 

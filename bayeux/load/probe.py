@@ -33,6 +33,7 @@ class _Probe(Client):
 
     def published(self, reply: Reply) -> None:
         self.answer = reply
+        self.crew.place.loop.leave()
 
 
 class Probe:
@@ -60,7 +61,7 @@ class Probe:
                 if self._loop.clock() >= end:
                     waits_for = "publish" if self._is_live else self._client.state.value
                     self._failure = f"{waits_for}: no answer within {patience:g} s"
-                self._loop.turn(end)
+                self._loop.run(end)
             self._client.disconnect()
         finally:
             self._client.go()
@@ -81,6 +82,7 @@ class Probe:
 
     def became_live(self, client: Client) -> None:
         self._is_live = True
+        self._loop.leave()
         if self._publish:
             carrier = client.carrier
             text = wire.publish(client.client_id, self._channel, wire.data("", 0, 0))
@@ -90,11 +92,9 @@ class Probe:
             else:
                 carrier.post(text)
 
-    def arrived(self, client: Client, text: bytes, at: int) -> None:
-        pass  # its message has no number
-
     def failed(self, client: Client, what: str) -> None:
         self._failure = self._failure or what
+        self._loop.leave()
 
     def ended(self, client: Client) -> None:
         pass
@@ -110,7 +110,8 @@ class Probe:
                 if message.successful is not None:
                     self._client.published(message)
         except NotBayeux as error:
-            self._failure = f"publish: {error}"
+            self.gone(str(error))
 
     def gone(self, why: str) -> None:
         self._failure = f"publish: {why}"
+        self._loop.leave()

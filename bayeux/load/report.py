@@ -170,8 +170,8 @@ def verdicts(report: Report) -> Iterator[str]:
                "answered in time; the server has too much to do, or there are too few --publishers")
     late = report["late_ms"].get("p99", 0.0)
     if late > 100 and not report["driver"]["limited"]:
-        yield (f"one message in a hundred was published {late:.0f} ms late or more: its publisher waited for an "
-               "answer, or this machine was busy")
+        yield (f"one message in a hundred was published {late:.0f} ms late or more: its publisher waited for "
+               "an answer, or this machine was busy")
 
 
 def figures(report: Report) -> Iterator[tuple[str, str]]:
@@ -209,19 +209,24 @@ def text(report: Report) -> str:
     lines = [f"{name:<16}{value}" for name, value in figures(report)]
     phases = report["phases"]
     if len(phases) > 1:
-        rows: list[tuple[str, ...]] = [
-            ("phase", "s", "published", "delivered", "lost", "a second", "p50 ms", "p99 ms", "max ms")]
-        for phase in phases:
-            latency = phase["latency_ms"]
-            rows.append((
-                phase["name"] + ("" if phase["measured"] else " *"), f"{phase['seconds']:g}",
-                f"{phase['sent']:,}", f"{phase['received']:,}", f"{phase['lost']:,}", f"{phase['rate']:,.0f}",
-                *(f"{latency[key]:,.2f}" if latency else "-" for key in ("p50", "p99", "max"))))
-        lines += ["", *table(rows)]
+        lines += ["", *table(phase_rows(report))]
         if not all(phase["measured"] for phase in phases):
             lines.append("* not measured")
     notes = [f"! {note}" for note in verdicts(report)]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def phase_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return a row for each phase, and one before them that says what is in them."""
+    rows: list[tuple[str, ...]] = [
+        ("phase", "s", "published", "delivered", "lost", "a second", "p50 ms", "p99 ms", "max ms")]
+    for phase in report["phases"]:
+        latency = phase["latency_ms"]
+        rows.append((
+            phase["name"] + ("" if phase["measured"] else " *"), f"{phase['seconds']:g}",
+            f"{phase['sent']:,}", f"{phase['received']:,}", f"{phase['lost']:,}", f"{phase['rate']:,.0f}",
+            *(f"{latency[key]:,.2f}" if latency else "-" for key in ("p50", "p99", "max"))))
+    return rows
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -103,16 +103,16 @@ class Worker:
                 self._told = now
                 ready = self._crowd.has_come and self._press.has_come
                 self._tell(Coming(self._crowd.live, ready, dict(self._tally.errors)))
-            self._loop.turn(now + _OFTEN)
+            self._loop.run(now + _OFTEN)
             return True
         self._tick(schedule, now)
         if now < schedule.stop:
             next_tick = schedule.begin + (self._ticks + 1) * _SECOND
-            self._loop.turn(min(self._press.publish_due(now), next_tick, schedule.stop))
+            self._loop.run(min(self._press.publish_due(now), next_tick, schedule.stop))
             return True
         self._press.publish_due(now)
         if now < schedule.stop + int(self._plan.drain * _SECOND) and not self._is_complete(schedule):
-            self._loop.turn(now + _DRAIN_STEP)
+            self._loop.run(now + _DRAIN_STEP)
             return True
         return False
 
@@ -166,6 +166,7 @@ class _Input:
             self.has_ended = True
             self._loop.remove(_STDIN)
         self.orders.extend(map(orders.order, self._lines.feed(data)))
+        self._loop.leave()
 
     def write(self) -> None:
         pass
@@ -173,7 +174,7 @@ class _Input:
     def next(self) -> orders.Order | None:
         """Wait for an order; returns None if there will be none."""
         while not self.orders and not self.has_ended:
-            self._loop.turn(self._loop.clock() + _SECOND)
+            self._loop.run(self._loop.clock() + _SECOND)
         return self.orders.popleft() if self.orders else None
 
 
