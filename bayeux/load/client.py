@@ -54,8 +54,8 @@ class Crew(Protocol):
 class Client:
     """A client with one subscription, or none."""
 
-    __slots__ = ("_advised", "_connect", "_failures", "_interval", "_life", "carrier", "channel", "client_id",
-                 "crew", "is_resumed", "kind", "pause", "since", "state")
+    __slots__ = ("_advised", "_connect", "_failures", "_head", "_interval", "_life", "_size", "_tail",
+                 "carrier", "channel", "client_id", "crew", "is_resumed", "kind", "pause", "since", "state")
 
     def __init__(self, crew: Crew, kind: str, channel: str = "") -> None:
         self.crew = crew
@@ -71,6 +71,8 @@ class Client:
         """Seconds between what it has read and the next: it is a slow reader."""
         self._connect = b""
         self._interval = self._advised = 0.0
+        self._size = 0
+        self._head = self._tail = b""
         self._failures = 0
         self._life = 0
         """Counts its lives, so that a timer of an earlier one does nothing."""
@@ -90,6 +92,7 @@ class Client:
         self.is_resumed = resume and bool(self.client_id)
         if self.is_resumed and isinstance(self.carrier, Posts) and isinstance(old, Posts):
             self.carrier.cookies = old.cookies
+        self._size = 0
         self.state = State.SHAKING_HANDS
         self.carrier.begin()
 
@@ -149,24 +152,47 @@ class Client:
 
     def received(self, text: bytes) -> None:
         """Take an envelope."""
-        was_live = self.state is State.LIVE
-        pushes = self.carrier.pushes
-        if was_live:
-            at = text.find(self.crew.mark)
-            if at >= 0:
-                self.arrived(text, at)
-                if pushes and _SUCCESSFUL not in text:
-                    return
+        if self.state is not State.LIVE:
+            self._understand(text)
+            return
+        at = text.find(self.crew.mark)
+        if at >= 0:
+            self.arrived(text, at)
+        carrier = self.carrier
+        if carrier.pushes:
+            if at < 0 or _SUCCESSFUL in text:
+                self._understand(text)
+        elif len(text) == self._size and text.startswith(self._head) and text.endswith(self._tail):
+            carrier.transmit(self._connect)
+        else:
+            self._answered(text, at)
+
+    def _understand(self, text: bytes) -> Sequence[Reply]:
+        """Do what the server's replies ask for; returns all messages."""
         try:
             messages = replies.decode(text)
         except NotBayeux as error:
             self._retry(str(error))
-            return
+            return ()
         for message in messages:
             if message.successful is not None:
                 self._replied(message)
-        if was_live and not pushes and not _has_connect(messages) and self.state is State.LIVE:
+        return messages
+
+    def _answered(self, text: bytes, at: int) -> None:
+        """Take the answer to a connect by long-polling, with an event at a place in it, or none.
+
+        An answer that was followed by the next connect at once is remembered: the next that differs from it
+        in nothing but the event's number means the same.
+        """
+        messages = self._understand(text)
+        if self.state is not State.LIVE:
+            return
+        if not _has_connect(messages):
             self._retry("connect: an answer without its reply", resume=True)
+        elif at >= 0 and len(messages) == 2 and self.carrier.awaits_answer:
+            self._size = len(text)
+            self._head, self._tail = text[:at], text[at + len(self.crew.mark) + wire.DIGITS:]
 
     # -- what the server says -------------------------------------------------------------------
 

@@ -78,6 +78,11 @@ class Posts(Connection):
         name, _, value = line.decode("latin-1").partition(";")[0].partition("=")
         self.cookies[name.strip()] = value.strip()
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether something has been asked and not answered."""
+        return self._awaiting
+
     def prepare(self, text: str) -> bytes:
         """Return an envelope as it is sent."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

@@ -27,6 +27,8 @@ class WebSocket(Connection):
 
     pushes = True
     connection_type = "websocket"
+    awaits_answer = False
+    """Whether nothing can be asked now; here that is always possible."""
 
     def __init__(self, place: Place, receiver: Receiver) -> None:
         super().__init__(place)
