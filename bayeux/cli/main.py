@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bayeux._version import __version__
-from bayeux.cli import CommandError, check, keygen, publish, sign, subscribe, token
+from bayeux.cli import CommandError, check, keygen, load, publish, sign, subscribe, token
 
 
 class Command(Protocol):
@@ -25,7 +25,7 @@ class Command(Protocol):
         """Do it; raises ``CommandError``."""
 
 
-COMMANDS: tuple[Command, ...] = (publish, subscribe, keygen, sign, token, check)
+COMMANDS: tuple[Command, ...] = (publish, subscribe, keygen, sign, token, check, load)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
 
 from bayeux.load import replies, wire
 from bayeux.load.connection import Place
@@ -17,7 +17,6 @@ from bayeux.load.posts import Posts
 from bayeux.load.replies import NotBayeux, Reply
 from bayeux.load.websocket import WebSocket
 
-TRANSPORTS: dict[str, type[Posts | WebSocket]] = {"long-polling": Posts, "websocket": WebSocket}
 _SUCCESSFUL = b'"successful"'
 _PATIENCE = 1.0
 _MOST_PATIENCE = 5.0
@@ -54,22 +53,27 @@ class Crew(Protocol):
 class Client:
     """A client with one subscription, or none."""
 
-    __slots__ = ("_advised", "_connect", "_failures", "_head", "_interval", "_life", "_size", "_tail",
-                 "carrier", "channel", "client_id", "crew", "is_resumed", "kind", "pause", "since", "state")
+    CARRIERS: ClassVar[Mapping[str, type[Posts | WebSocket]]] = {
+        "long-polling": Posts, "websocket": WebSocket}
+    """By what each kind of client sends and receives."""
+
+    __slots__ = ("_advised", "_failures", "_head", "_interval", "_life", "_size", "_tail", "carrier",
+                 "channel", "client_id", "connect", "crew", "is_resumed", "kind", "pause", "since", "state")
 
     def __init__(self, crew: Crew, kind: str, channel: str = "") -> None:
         self.crew = crew
         self.kind = kind
         self.channel = channel
         """What it subscribes to; empty for nothing."""
-        self.carrier: Posts | WebSocket = TRANSPORTS[kind](crew.place, self)
+        self.carrier: Posts | WebSocket = self.CARRIERS[kind](crew.place, self)
         self.client_id = ""
         self.state = State.AWAY
         self.since = 0
         """When it began to come to life, on the loop's clock."""
         self.pause = 0.0
         """Seconds between what it has read and the next: it is a slow reader."""
-        self._connect = b""
+        self.connect = b""
+        """A connect, as it is sent."""
         self._interval = self._advised = 0.0
         self._size = 0
         self._head = self._tail = b""
@@ -87,7 +91,7 @@ class Client:
         self.since = self.crew.place.loop.clock()
         old = self.carrier
         old.close()
-        self.carrier = TRANSPORTS[self.kind](self.crew.place, self)
+        self.carrier = self.CARRIERS[self.kind](self.crew.place, self)
         self.carrier.slow = self.pause > 0
         self.is_resumed = resume and bool(self.client_id)
         if self.is_resumed and isinstance(self.carrier, Posts) and isinstance(old, Posts):
@@ -163,7 +167,7 @@ class Client:
             if at < 0 or _SUCCESSFUL in text:
                 self._understand(text)
         elif len(text) == self._size and text.startswith(self._head) and text.endswith(self._tail):
-            carrier.transmit(self._connect)
+            carrier.transmit(self.connect)
         else:
             self._answered(text, at)
 
@@ -226,9 +230,13 @@ class Client:
         self.client_id = reply.client_id
         if self.channel:
             self.state = State.SUBSCRIBING
-            self.carrier.post(wire.subscribe(self.client_id, self.channel))
+            self.carrier.post(self.subscription())
         else:
             self._become_live()
+
+    def subscription(self) -> str:
+        """Return what it subscribes with."""
+        return wire.subscribe(self.client_id, self.channel)
 
     def _subscribed(self, reply: Reply) -> None:
         if reply.successful:
@@ -239,8 +247,8 @@ class Client:
     def _become_live(self) -> None:
         self.state = State.LIVE
         self.carrier.settle()
-        self._connect = self.carrier.prepare(wire.connect(self.client_id, self.carrier.connection_type))
-        self.carrier.transmit(self._connect)
+        self.connect = self.carrier.prepare(wire.connect(self.client_id, self.carrier.connection_type))
+        self.carrier.transmit(self.connect)
         self.crew.became_live(self)
         if self.pause and self.carrier.pushes:
             self._read_slowly()
@@ -260,14 +268,14 @@ class Client:
             if wait:
                 self._connect_later(wait)
             else:
-                self.carrier.transmit(self._connect)
+                self.carrier.transmit(self.connect)
 
     def _connect_later(self, seconds: float) -> None:
         life = self._life
 
         def connect() -> None:
             if self._life == life:
-                self.carrier.transmit(self._connect)
+                self.carrier.transmit(self.connect)
 
         self.crew.place.loop.after(seconds, connect)
 

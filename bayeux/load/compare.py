@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +30,22 @@ _SAME = ("transport", "channels", "publishers", "size", "clients")
 """Where runs differ in these they are different loads."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument("reports", nargs=2, type=Path, metavar="FILE",
-                        help="a report that --json FILE has written")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write both there as a page with plots")
-
-
-def run(given: argparse.Namespace) -> int:
-    """Print the table, and write the page if it is wanted; returns the exit status.  Raises ``LoadError``."""
-    reports = [report.read(path) for path in given.reports]
-    names = _names(given.reports)
+def run(paths: Sequence[Path], html: Path | None) -> None:
+    """Print the table, and write the page if it is wanted.  Raises ``LoadError``."""
+    reports = [report.read(path) for path in paths]
+    names = _names(paths)
     rows = table(names, reports)
-    if given.html is not None:
-        from bayeux.load import page
+    if html is not None:
+        from bayeux.load import page  # it needs matplotlib
 
-        options.check_writable(given.html)
-        given.html.write_text(page.of_comparison(list(zip(names, reports, strict=True)), rows),
-                              encoding="utf-8")
+        options.check_writable(html)
+        html.write_text(page.of_comparison(list(zip(names, reports, strict=True)), rows), encoding="utf-8")
     print("\n".join(report.table(rows)))
     for note in differences(names, reports):
         print(f"! {note}")
-    return 0
 
 
-def _names(paths: list[Path]) -> list[str]:
+def _names(paths: Sequence[Path]) -> list[str]:
     """Return what to call the reports: their files' names, unless those are the same."""
     names = [path.stem for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from typing import Protocol
 
 from bayeux.load import replies, wire
-from bayeux.load.client import Client, State
+from bayeux.load.client import Client, Crew, State
 from bayeux.load.connection import Place
 from bayeux.load.posts import Posts
 from bayeux.load.replies import NotBayeux, Reply
@@ -22,12 +23,22 @@ _AT_ONCE = 64
 """Messages that are published before the loop reads again."""
 
 
+class Publishes(Crew, Protocol):
+    """Who publishers belong to, and publish for."""
+
+    def message(self, client_id: str, number: int) -> str:
+        """Return the publish of a message, which is about to be sent."""
+
+    def refuse(self, why: str) -> None:
+        """Learn that the server did not take a message, or did not answer."""
+
+
 class Publisher(Client):
     """A client that publishes.  By long-polling it does that on a second connection, as browsers do."""
 
     __slots__ = ("desk", "press", "waiting")
 
-    def __init__(self, press: Press, kind: str) -> None:
+    def __init__(self, press: Publishes, kind: str) -> None:
         super().__init__(press, kind)
         self.press = press
         self.waiting: deque[int] = deque()
@@ -54,8 +65,7 @@ class Publisher(Client):
 
     def published(self, reply: Reply) -> None:
         if not reply.successful:
-            self.press.refused += 1
-            self.press.tally.error(f"publish: {replies.reason(reply)}")
+            self.press.refuse(replies.reason(reply))
 
     def became_live(self) -> None:
         """Publish what has waited."""
@@ -87,11 +97,11 @@ class _Desk:
                 if message.successful is not None:
                     publisher.published(message)
         except NotBayeux as error:
-            publisher.press.tally.error(f"publish: {error}")
+            publisher.press.refuse(str(error))
         self._free()
 
     def gone(self, why: str) -> None:
-        self._publisher.press.tally.error(f"publish: {why}")
+        self._publisher.press.refuse(why)
         self._free()
 
     def _free(self) -> None:
@@ -181,7 +191,6 @@ class Press:
         return now
 
     def message(self, client_id: str, number: int) -> str:
-        """Return the publish of a message, which is about to be sent."""
         schedule = self._schedule
         assert schedule is not None
         phase = schedule.phase_of(number)
@@ -190,6 +199,10 @@ class Press:
         self.late.append(max(0, self.place.loop.clock() - schedule.spans[phase].due(number)) // 1000)
         return wire.publish(client_id, self.channels[number % schedule.channels],
                             wire.data(self._stamp, number, self._size))
+
+    def refuse(self, why: str) -> None:
+        self.refused += 1
+        self.tally.error(f"publish: {why}")
 
     @property
     def unsent(self) -> int:

@@ -9,12 +9,13 @@ from statistics import median
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from bayeux.load.machine import cpu_seconds
 from tests.bench import servers
 from tests.bench.driver import MANY_CHANNELS, POLLING, WEBSOCKET, Load, Spec
 from tests.bench.figures import Mark
 from tests.bench.load import Clients
 from tests.bench.peers import SUBSCRIPTIONS
-from tests.bench.process import SPARE_FILES, cpu_seconds, raise_open_files
+from tests.bench.process import SPARE_FILES, raise_open_files
 from tests.bench.scale import HOLD
 from tests.bench.servers import FLOOR, TXBAYEUX, Server
 

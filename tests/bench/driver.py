@@ -6,42 +6,41 @@ SPEC is JSON, the fields of ``Spec``.  When all clients are live it prints one l
 it reads lines of JSON, each a ``Load`` to be put on the server, and answers each with a line, ``Result``.  It
 ends when its input ends.  Meanwhile it does what idle clients do.
 
-The load is open: a message is published when it is due, whatever has become of those before, and its latency
-counts from when it was due. It knows nothing of Twisted, so that it has little to do with what it measures.
+The clients are those of ``bayeux load``; here they also count what a floor sends them.  The load is open: a
+message is published when it is due, whatever has become of those before, and its latency counts from when it
+was due.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
-import select
 import sys
 import time
 from array import array
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bayeux.load import LoadError
+from bayeux.load import wire as messages
+from bayeux.load.client import Client
+from bayeux.load.connection import Place
+from bayeux.load.loop import Loop
+from bayeux.load.machine import cpu_seconds, raise_open_files
+from bayeux.load.press import Publisher
+from bayeux.load.target import Target
 from tests.bench import wire
-from tests.bench.peers import (
-    Failed,
-    FramePeer,
-    ManyChannelsPeer,
-    Peer,
-    PollingPeer,
-    RequestPeer,
-    WebSocketPeer,
-)
-from tests.bench.process import cpu_seconds, raise_open_files
+from tests.bench.peers import Failed, FramePeer, ManyChannels, Peer, RequestPeer, Subscriber
 
 WEBSOCKET, POLLING, MANY_CHANNELS = "websocket", "long-polling", "many channels"
-PEERS: dict[str, type[Peer]] = {WEBSOCKET: WebSocketPeer, POLLING: PollingPeer, "sends": FramePeer,
-                                "requests": RequestPeer, MANY_CHANNELS: ManyChannelsPeer}
+KINDS = (WEBSOCKET, POLLING, MANY_CHANNELS, "sends", "requests")
 _AT_ONCE = 40
 """How many clients are coming to life at a time; the accept queue of a server may be 50."""
-_EVENTS = 1024
 _STDIN = 0
+_LOOK = 50_000_000
+_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Spec:
     pid: int
     """The server's, whose CPU time is measured."""
     kind: str
-    """One of ``PEERS``."""
+    """One of ``KINDS``."""
     clients: int
     channels: int = 10
     publishers: int = 4
@@ -122,21 +121,24 @@ class Driver:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.port = spec.port
         self.topic = spec.topic
-        self.errors = self.closed = 0
-        self._epoll = select.epoll()  # first, so that select() can wait for its descriptor
-        self._peers: dict[int, Peer] = {}
-        self._subscribers: list[Peer] = []
-        self._publishers: list[Peer] = []
-        self._live = 0
-        self._epoll.register(_STDIN, select.EPOLLIN)
+        self.mark = wire.DUE
+        self.ext = ""
+        self._loop = Loop()
+        self.place = Place(self._loop, Target.of(f"http://127.0.0.1:{spec.port}{wire.MOUNT}"))
+        self._loop.add(_STDIN, self)
         self._input = b""
         self._ended = False
+        self._peers: list[Subscriber | FramePeer | RequestPeer] = []
+        self._publishers: list[Publisher | FramePeer] = []
+        self._live = 0
         self._sample = spec.sample.encode("latin-1")
         self._latencies = array("q")
         self._from = 0
         """What was due before is not measured."""
+        self._payloads: dict[int, tuple[int, str]] = {}
+        """Of each message that is due: its channel, its data."""
+        self.problems: Counter[str] = Counter()
         self._probe = False
         self._cpu_at: dict[int, float] = {}
         """What the server had used when a message was published, by when that was due in microseconds."""
@@ -144,71 +146,84 @@ class Driver:
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def turn(self, seconds: float) -> None:
-        """Serve what is ready; wait for that so long at most."""
-        if seconds > 0.00005:  # epoll itself waits for whole milliseconds
-            select.select([self._epoll.fileno()], [], [], seconds)
-        for descriptor, events in self._epoll.poll(0, _EVENTS):
-            if descriptor == _STDIN:
-                self._read_input()
-                continue
-            peer = self._peers[descriptor]
-            if events & select.EPOLLOUT:
-                self._epoll.modify(descriptor, select.EPOLLIN)
-                if peer.live or peer.unsent:
-                    peer.send_on()
-                else:
-                    peer.connected()
-            if events & ~select.EPOLLOUT and not peer.read():
-                self._lost(peer)
-
-    def _read_input(self) -> None:
+    def read(self) -> None:
+        """Read orders."""
         data = os.read(_STDIN, 65_536)
         self._input += data
         if not data:
             self._ended = True
-            self._epoll.unregister(_STDIN)
+            self._loop.remove(_STDIN)
+        self._loop.leave()
 
-    def _lost(self, peer: Peer) -> None:
-        if not peer.live:
-            raise Failed("a connection was closed before its client was live")
-        self.closed += 1
-        self._epoll.unregister(peer.sock)
-        del self._peers[peer.sock.fileno()]
-        peer.sock.close()
-
-    def watch(self, peer: Peer) -> None:
-        """Go on sending when the peer's socket takes it."""
-        self._epoll.modify(peer.sock, select.EPOLLIN | select.EPOLLOUT)
+    def write(self) -> None:
+        pass
 
     # -- coming to life -------------------------------------------------------------------------
 
     def set_up(self) -> Ready:
         """Let all clients come to life.  Raises ``Failed``."""
         spec, began = self.spec, time.monotonic()
-        kind = PEERS[spec.kind]
         total = spec.clients + spec.publishers
         started = 0
         while self._live < total:
             while started < total and started - self._live < _AT_ONCE:
-                subscriber = started < spec.clients
-                peer = kind(self, started % spec.channels if subscriber else None)
-                (self._subscribers if subscriber else self._publishers).append(peer)
-                with contextlib.suppress(BlockingIOError):
-                    peer.sock.connect(("127.0.0.1", spec.port))
-                self._peers[peer.sock.fileno()] = peer
-                self._epoll.register(peer.sock, select.EPOLLIN | select.EPOLLOUT)
+                self._start(started)
                 started += 1
-            self.turn(0.1)
+            self._loop.run(self._loop.clock() + _LOOK // 50)
             if time.monotonic() - began > spec.patience:
                 raise Failed(f"only {self._live} of {total} clients are live after {spec.patience:g} s")
             if self._ended:
                 break
         return Ready(time.monotonic() - began)
 
-    def became_live(self) -> None:
+    def _start(self, number: int) -> None:
+        """Let a client come: first the subscribers, then the publishers."""
+        spec = self.spec
+        channel = number % spec.channels if number < spec.clients else None
+        if spec.kind == "sends":
+            frames = FramePeer(self, channel)
+            (self._publishers if channel is None else self._peers).append(frames)
+            frames.open()
+        elif spec.kind == "requests":
+            asking = RequestPeer(self, number % spec.channels)
+            self._peers.append(asking)
+            asking.open()
+        elif channel is None:
+            publisher = Publisher(self, spec.kind)
+            self._publishers.append(publisher)
+            publisher.come()
+        else:
+            subscriber = (ManyChannels(self, WEBSOCKET, channel) if spec.kind == MANY_CHANNELS
+                          else Subscriber(self, spec.kind, channel))
+            self._peers.append(subscriber)
+            subscriber.come()
+
+    # -- what clients tell ----------------------------------------------------------------------
+
+    def became_live(self, peer: Peer | Client) -> None:
         """Count a peer."""
         self._live += 1
+        if isinstance(peer, Publisher):
+            peer.became_live()
+        self._loop.leave()
+
+    def failed(self, peer: Peer | Client, what: str) -> None:
+        """Count what went wrong.  Raises ``Failed`` if not all are live yet."""
+        if self._live < self.spec.clients + self.spec.publishers:
+            raise Failed(f"a client could not come to life: {what}")
+        self.problems[what] += 1
+
+    def ended(self, client: Client) -> None:
+        pass  # it has failed
+
+    def message(self, client_id: str, number: int) -> str:
+        """Return the publish of a message."""
+        channel, data = self._payloads.pop(number)
+        return messages.publish(client_id, f"{self.topic}/{channel}", data)
+
+    def refuse(self, why: str) -> None:
+        """Count a publish that the server did not take."""
+        self.problems[why] += 1
 
     # -- load -----------------------------------------------------------------------------------
 
@@ -252,7 +267,7 @@ class Driver:
         self._from = (begin + int(warm * gap)) // 1000 * 1000
         stop = begin + int(count * gap)
         self._latencies = array("q")
-        for peer in self._subscribers:
+        for peer in self._peers:
             peer.events = 0
         self._probe, self._work = load.probe, 0.0
         self._cpu_at.clear()
@@ -261,59 +276,52 @@ class Driver:
         while (now := time.monotonic_ns()) < stop and not self._ended:
             if not started and now >= self._from:
                 started, own, cpu = True, time.process_time(), cpu_seconds(self.spec.pid)
-            due = begin + int(published * gap)
-            while due <= now and published < count and self._publish(published, due, load.payload):
+            while published < count and (due := begin + int(published * gap)) <= now:
+                self._publish(published, due, load.payload)
                 published += 1
-                due = begin + int(published * gap)
-            late = due <= now  # the publishers are busy
-            self.turn((stop if late or published == count else min(due, stop)) / 1e9 - now / 1e9)
+            self._loop.run(min(begin + int(published * gap), stop))
         seconds = (time.monotonic_ns() - self._from) / 1e9
         own = time.process_time() - own
         in_time = len(self._latencies)
         due_each = [len(range(warm + (channel - warm) % self.spec.channels, count, self.spec.channels))
                     for channel in range(self.spec.channels)]
-        expected = sum(due_each[peer.channel or 0] for peer in self._subscribers)
+        expected = sum(due_each[peer.number or 0] for peer in self._peers)
         end = time.monotonic() + load.drain
         while len(self._latencies) < expected and time.monotonic() < end and not self._ended:
-            if published < count and self._publish(published, begin + int(published * gap), load.payload):
-                published += 1
-            else:
-                self.turn(0.01)
+            self._loop.run(self._loop.clock() + _LOOK // 5)
         cpu = cpu_seconds(self.spec.pid) - cpu
         times = sorted(self._latencies) or [0]
-        sample = next((peer for peer in self._subscribers if peer.sample.count(wire.DUE) == 1), None)
+        sampled = next((peer for peer in self._peers if isinstance(peer, Subscriber)
+                        and peer.sample.count(wire.DUE) == 1), None)
+        closed = sum(count for what, count in self.problems.items() if "connection" in what)
         result = Result(
             expected=expected, delivered=len(self._latencies), in_time=in_time,
-            unserved=sum(peer.events != due_each[peer.channel or 0] for peer in self._subscribers),
+            unserved=sum(peer.events != due_each[peer.number or 0] for peer in self._peers),
             seconds=seconds, cpu=cpu, driver=own / seconds,
             p50=times[len(times) // 2] / 1e9, p99=times[int(len(times) * 0.99)] / 1e9,
-            worst=times[-1] / 1e9, work=self._work, errors=self.errors, closed=self.closed,
-            sample=sample.sample.decode("latin-1") if sample else "",
-            request=getattr(sample, "connect", b"").decode("latin-1"),
+            worst=times[-1] / 1e9, work=self._work, errors=self.problems.total() - closed, closed=closed,
+            sample=sampled.sample.decode("latin-1") if sampled else "",
+            request=sampled.connect.decode("latin-1") if sampled else "",
         )
-        self.errors = self.closed = 0
+        self.problems.clear()
         return result
 
-    def _publish(self, number: int, due: int, size: int) -> bool:
-        """Publish the next message; returns False if no publisher can now."""
+    def _publish(self, number: int, due: int, size: int) -> None:
+        """Publish the next message."""
         channel = number % self.spec.channels
         if self.spec.kind == "requests":  # a floor has no publisher: the clients of a channel ask
-            for peer in self._subscribers[channel::self.spec.channels]:
+            for peer in self._peers[channel::self.spec.channels]:
                 if isinstance(peer, RequestPeer):
                     peer.ask(self._sample, due)
-            return True
-        publishers = self._publishers
-        for turn in range(len(publishers)):
-            peer = publishers[(number + turn) % len(publishers)]
-            if not peer.busy:
-                if isinstance(peer, FramePeer):
-                    peer.publish_frame(channel, wire.stamp(self._sample, due))
-                else:
-                    if self._probe:
-                        self._cpu_at[due // 1000] = cpu_seconds(self.spec.pid)
-                    peer.publish(channel, wire.payload(due, size))
-                return True
-        return False
+            return
+        publisher = self._publishers[number % len(self._publishers)]
+        if isinstance(publisher, FramePeer):
+            publisher.publish(channel, wire.stamp(self._sample, due))
+        else:
+            if self._probe:
+                self._cpu_at[due // 1000] = cpu_seconds(self.spec.pid)
+            self._payloads[number] = channel, wire.payload(due, size)
+            publisher.publish(number)
 
     # -- orders ---------------------------------------------------------------------------------
 
@@ -322,7 +330,7 @@ class Driver:
         while b"\n" not in self._input:
             if self._ended:
                 return None
-            self.turn(1.0)
+            self._loop.run(self._loop.clock() + _SECOND)
         line, _, self._input = self._input.partition(b"\n")
         order: dict[str, Any] = json.loads(line)
         return order
@@ -337,7 +345,7 @@ def main(text: str) -> None:
         print(json.dumps(asdict(driver.set_up())), flush=True)
         while (order := driver.next_order()) is not None:
             print(json.dumps(asdict(driver.load(Load(**order)))), flush=True)
-    except (Failed, ValueError) as error:
+    except (Failed, LoadError, ValueError) as error:
         print(json.dumps({"failed": str(error)}), flush=True)
         raise SystemExit(1) from None
 

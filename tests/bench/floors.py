@@ -14,7 +14,7 @@ import socket
 import sys
 from collections import defaultdict
 
-from tests.bench.process import raise_open_files
+from bayeux.load.machine import raise_open_files
 
 _BACKLOG = 1000
 

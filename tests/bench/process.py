@@ -1,23 +1,22 @@
-"""Processes that end with this one, and what they use."""
+"""Processes that end with this one."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bayeux.load import LoadError, machine
+
 ROOT = Path(__file__).resolve().parents[2]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-_PAGE = resource.getpagesize()
 SPARE_FILES = 200
 """What a server or a driver may have open besides its clients."""
 
@@ -28,25 +27,10 @@ class BenchError(Exception):
 
 def raise_open_files(needed: int = 0) -> None:
     """Raise the soft limit of open files to the hard one.  Raises ``BenchError`` if that is too few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if needed > hard:
-        raise BenchError(f"{needed} open files are needed, by the server as by its clients, but the limit "
-                         f"is {hard} (ulimit -Hn): raise it or take fewer clients")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, all its threads, in seconds, exact to nanoseconds.
-
-    It is what ``clock_getcpuclockid`` gives; /proc/PID/stat counts in hundredths.
-    """
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def rss_bytes(pid: int) -> int:
-    """Return how much of a process is in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    try:
+        machine.raise_open_files(needed)
+    except LoadError as error:
+        raise BenchError(f"{error}, for the server as for its clients; or take fewer clients") from None
 
 
 class Process:

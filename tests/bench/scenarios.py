@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from time import sleep
 
+from bayeux.load.machine import cpu_seconds, rss_bytes
 from tests.bench import crowds, servers
 from tests.bench.driver import POLLING, WEBSOCKET, Load, Result, Spec
 from tests.bench.figures import DRIVER, Figures, Mark
 from tests.bench.load import Clients
-from tests.bench.process import SPARE_FILES, cpu_seconds, raise_open_files, rss_bytes
+from tests.bench.process import SPARE_FILES, raise_open_files
 from tests.bench.scale import HOLD, Scale
 from tests.bench.servers import FAYE, FLOOR, TXBAYEUX, Server
 

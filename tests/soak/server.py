@@ -16,9 +16,9 @@ from typing import Any
 from twisted.internet import reactor, stdio
 from twisted.protocols.basic import LineReceiver
 
+from bayeux.load.machine import rss_bytes
 from bayeux.server import BayeuxServer
 from bayeux.settings import Settings
-from tests.bench.process import rss_bytes
 
 
 class Teller(LineReceiver):
