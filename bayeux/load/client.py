@@ -38,7 +38,11 @@ class Crew(Protocol):
 
     place: Place
     mark: bytes
+    """What every event of the run has in it."""
+    stamp: int
+    """Bytes, from the mark on, in which one event differs from another."""
     ext: str
+    """JSON, the ext of each handshake; or empty."""
 
     def became_live(self, client: Client) -> None:
         """Learn that a client is subscribed."""
@@ -57,8 +61,8 @@ class Client:
         "long-polling": Posts, "websocket": WebSocket}
     """By what each kind of client sends and receives."""
 
-    __slots__ = ("_advised", "_failures", "_head", "_interval", "_life", "_size", "_tail", "carrier",
-                 "channel", "client_id", "connect", "crew", "is_resumed", "kind", "pause", "since", "state")
+    __slots__ = ("_advised", "_failures", "_interval", "_life", "carrier", "channel", "client_id", "connect",
+                 "crew", "is_resumed", "kind", "pause", "since", "state")
 
     def __init__(self, crew: Crew, kind: str, channel: str = "") -> None:
         self.crew = crew
@@ -75,8 +79,6 @@ class Client:
         self.connect = b""
         """A connect, as it is sent."""
         self._interval = self._advised = 0.0
-        self._size = 0
-        self._head = self._tail = b""
         self._failures = 0
         self._life = 0
         """Counts its lives, so that a timer of an earlier one does nothing."""
@@ -96,7 +98,6 @@ class Client:
         self.is_resumed = resume and bool(self.client_id)
         if self.is_resumed and isinstance(self.carrier, Posts) and isinstance(old, Posts):
             self.carrier.cookies = old.cookies
-        self._size = 0
         self.state = State.SHAKING_HANDS
         self.carrier.begin()
 
@@ -166,10 +167,18 @@ class Client:
         if carrier.pushes:
             if at < 0 or _SUCCESSFUL in text:
                 self._understand(text)
-        elif len(text) == self._size and text.startswith(self._head) and text.endswith(self._tail):
-            carrier.transmit(self.connect)
-        else:
-            self._answered(text, at)
+            return
+        messages = self._understand(text)
+        if self.state is State.LIVE:
+            if not _has_connect(messages):
+                self._retry("connect: an answer without its reply", resume=True)
+            elif at >= 0 and len(messages) == 2 and carrier.awaits_answer:
+                carrier.remember(text[at:at + self.crew.stamp], self.again)
+
+    def again(self, response: bytes, at: int) -> None:
+        """Take a response that means what an earlier one meant: an event, and that it is to connect again."""
+        self.arrived(response, at)
+        self.carrier.transmit(self.connect)
 
     def _understand(self, text: bytes) -> Sequence[Reply]:
         """Do what the server's replies ask for; returns all messages."""
@@ -182,21 +191,6 @@ class Client:
             if message.successful is not None:
                 self._replied(message)
         return messages
-
-    def _answered(self, text: bytes, at: int) -> None:
-        """Take the answer to a connect by long-polling, with an event at a place in it, or none.
-
-        An answer that was followed by the next connect at once is remembered: the next that differs from it
-        in nothing but the event's number means the same.
-        """
-        messages = self._understand(text)
-        if self.state is not State.LIVE:
-            return
-        if not _has_connect(messages):
-            self._retry("connect: an answer without its reply", resume=True)
-        elif at >= 0 and len(messages) == 2 and self.carrier.awaits_answer:
-            self._size = len(text)
-            self._head, self._tail = text[:at], text[at + len(self.crew.mark) + wire.DIGITS:]
 
     # -- what the server says -------------------------------------------------------------------
 

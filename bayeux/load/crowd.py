@@ -10,6 +10,7 @@ from bayeux.load.ledger import NEVER, Ledger
 from bayeux.load.scenario import Churn, Slow, Storm
 from bayeux.load.schedule import Schedule, Span
 from bayeux.load.tally import Tally
+from bayeux.load.wire import DIGITS
 
 AT_ONCE = 40
 """Clients of a worker that are coming to life at a time; the accept queue of a server may be 50."""
@@ -42,6 +43,7 @@ class Crowd:
         self.place = place
         self.tally = tally
         self.mark = mark
+        self.stamp = len(mark) + DIGITS
         self.ext = ext
         self._ramp = ramp
         self._all: list[Subscriber] = []

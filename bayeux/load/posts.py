@@ -2,19 +2,20 @@
 
 Responses are parsed by llhttp (httptools) without a call for each header, which costs no more than to look
 for ``Content-Length`` by hand; so whatever a server makes of HTTP/1.1 is understood.  Only until a client is
-live its headers are looked at, for cookies.
+live its headers are looked at, for cookies.  Most responses are not even parsed (``known``).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import httptools
 
 from bayeux.load import wire
 from bayeux.load.connection import CLOSED, Connection, Place
+from bayeux.load.known import Known
 
 
 class Receiver(Protocol):
@@ -49,7 +50,8 @@ class _Heads:
 class Posts(Connection):
     """One connection, opened again when the server has closed it between two requests."""
 
-    __slots__ = ("_awaiting", "_complete", "_is_last", "_parser", "_parts", "_settled", "cookies", "receiver")
+    __slots__ = ("_again", "_awaiting", "_between", "_complete", "_is_last", "_known", "_parser", "_parts",
+                 "_settled", "_whole", "cookies", "receiver")
 
     pushes = False
     """Whether events come by themselves."""
@@ -64,6 +66,12 @@ class Posts(Connection):
         self._complete = False
         self._is_last = False
         self._settled = False
+        self._between = True
+        """Whether no response has come in part."""
+        self._whole = b""
+        """The response that is being handled, if it came in one piece."""
+        self._known: Known | None = None
+        self._again: Callable[[bytes, int], None] | None = None
         self._parts: list[bytes] = []
         self._parser = self._new_parser()
 
@@ -118,7 +126,25 @@ class Posts(Connection):
         self._complete = True
         self._is_last = not self._parser.should_keep_alive()
 
+    def remember(self, event: bytes, again: Callable[[bytes, int], None]) -> None:
+        """Call ``again`` for each response that means the same as the one that is being handled.
+
+        It is called with the response, and where in it the event is; ``event`` is what that begins with, as
+        far as it differs from others.  Only for a response that was followed by the next request at once.
+        """
+        at = self._whole.find(event)
+        if at >= 0 and not self._is_last:
+            self._known = Known(self._whole, at, len(event))
+            self._again = again
+
     def feed(self, data: bytes) -> None:
+        known = self._known
+        if (known is not None and self._again is not None and self._between and self._awaiting
+                and known.means(data)):
+            self._awaiting = False
+            self._again(data, known.event_at)
+            return
+        was_between, self._between = self._between, False
         parser = self._parser
         try:
             parser.feed_data(data)
@@ -128,6 +154,8 @@ class Posts(Connection):
         if not self._complete:
             return
         self._complete = False
+        self._between = True
+        self._whole = data if was_between else b""
         status = parser.get_status_code()
         if status < 200:  # an interim response: the real one is to come
             self._parts.clear()
@@ -144,12 +172,14 @@ class Posts(Connection):
             self.receiver.received(body)
         else:
             self.receiver.gone(f"HTTP {status}")
+        self._whole = b""
 
     def _end(self) -> None:
         """Close, and be ready to be opened again."""
         self.close()
         self._parts.clear()
         self._complete = False
+        self._between = True
         self._parser = self._new_parser()
 
     def opened(self) -> None:

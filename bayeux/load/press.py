@@ -18,6 +18,7 @@ from bayeux.load.posts import Posts
 from bayeux.load.replies import NotBayeux, Reply
 from bayeux.load.schedule import Schedule
 from bayeux.load.tally import Tally
+from bayeux.load.wire import DIGITS
 
 _AT_ONCE = 64
 """Messages that are published before the loop reads again."""
@@ -117,6 +118,7 @@ class Press:
         self.place = place
         self.tally = tally
         self.mark = mark
+        self.stamp = len(mark) + DIGITS
         self.ext = ext
         self.refused = 0
         self.late = array("q")

@@ -43,6 +43,7 @@ class Probe:
         self._loop = Loop()
         self.place = Place(self._loop, target)
         self.mark = wire.mark(wire.new_tag())
+        self.stamp = len(self.mark)
         self.ext = ext
         self._kind = kind
         self._publish = publish

@@ -6,6 +6,8 @@ whatever else RFC 6455 allows is understood too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httptools
 
 from bayeux.load import wire
@@ -63,6 +65,9 @@ class WebSocket(Connection):
 
     def settle(self) -> None:
         """Do nothing: the client is live."""
+
+    def remember(self, event: bytes, again: Callable[[bytes, int], None]) -> None:
+        """Do nothing: there are no responses."""
 
     # -- being answered -------------------------------------------------------------------------
 

@@ -123,6 +123,7 @@ class Driver:
         self.spec = spec
         self.topic = spec.topic
         self.mark = wire.DUE
+        self.stamp = len(wire.DUE) + wire.DIGITS
         self.ext = ""
         self._loop = Loop()
         self.place = Place(self._loop, Target.of(f"http://127.0.0.1:{spec.port}{wire.MOUNT}"))
