@@ -71,7 +71,9 @@ class Publisher(Client):
     def became_live(self) -> None:
         """Publish what has waited."""
         if isinstance(self.carrier, Posts):
-            self.desk = _Desk(self, self.carrier)
+            old, self.desk = self.desk, _Desk(self, self.carrier)
+            if old is not None:
+                old.leave()
         self.go_on()
 
 
@@ -87,6 +89,11 @@ class _Desk:
     def post(self, text: str) -> None:
         self.busy = True
         self._posts.post(text)
+
+    def leave(self) -> None:
+        """Close, at once or when what was published is answered."""
+        if not self.busy:
+            self._posts.close()
 
     def opened(self) -> None:
         pass
@@ -109,6 +116,8 @@ class _Desk:
         self.busy = False
         if self._publisher.desk is self:
             self._publisher.go_on()
+        else:
+            self._posts.close()
 
 
 class Press:
