@@ -24,7 +24,7 @@ def test_an_event_has_no_success() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b'"x"', b"[1]", b'[{"channel":1}]', b"\xff"])
 def test_what_is_no_bayeux_is_told_by_how_it_begins(text: bytes) -> None:
-    with pytest.raises(NotBayeux, match="^not Bayeux: "):
+    with pytest.raises(NotBayeux, match=r"^not Bayeux: "):
         decode(text)
 
 
@@ -35,7 +35,8 @@ def test_an_excerpt_is_short_and_on_one_line() -> None:
 
 
 @pytest.mark.parametrize(("error", "told"), [
-    ("402:abc123:Unknown client ID", "402 Unknown client ID"), ("403::Handshake denied", "403 Handshake denied"),
-    ("oops", "oops"), (None, "no reason given"), ("x" * 99, "x" * 60)])
+    ("402:abc123:Unknown client ID", "402 Unknown client ID"),
+    ("403::Handshake denied", "403 Handshake denied"), ("oops", "oops"), (None, "no reason given"),
+    ("x" * 99, "x" * 60)])
 def test_a_reason_is_the_same_for_every_client(error: str | None, told: str) -> None:
     assert reason(Reply(error=error)) == told

@@ -85,7 +85,7 @@ def test_a_file_that_is_not_there_or_is_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"nowhere.toml: No such file or directory"):
         read(tmp_path / "nowhere.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
-    with pytest.raises(LoadError, match="bytes.toml: .*decode"):
+    with pytest.raises(LoadError, match=r"bytes.toml: .*decode"):
         read(tmp_path / "bytes.toml")
 
 

@@ -26,7 +26,7 @@ CLOSED = "connection closed"
 def describe(error: OSError) -> str:
     """Return what went wrong in a few words that are always the same."""
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {getattr(error, 'verify_message', '') or error.reason or 'failed'}"
+        return f"TLS: {getattr(error, 'verify_message', '') or getattr(error, 'reason', '') or 'failed'}"
     return _WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
