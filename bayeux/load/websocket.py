@@ -84,7 +84,8 @@ class WebSocket(Connection):
             return
         if self._unread:
             data = self._unread + data
-        if data[0] == _WHOLE_TEXT and len(data) - 2 == data[1] < 126 and not self._fragments:
+        size = len(data) - 2
+        if 0 <= size < 126 and data[1] == size and data[0] == _WHOLE_TEXT and not self._fragments:
             self._unread = b""
             self.receiver.received(data[2:])
             return
