@@ -244,7 +244,8 @@ def test_the_second_connection_has_the_cookies_of_the_first(desks: list[Desk]) -
     (lambda desk: desk.receiver.received(b"<html>"), "publish: not Bayeux: '<html>'"),
     (lambda desk: desk.answer({"channel": "/load/a", "successful": False, "error": "429::Too many requests"}),
      "publish: 429 Too many requests")])
-def test_a_publish_that_fails_is_counted_and_the_next_is_sent(desks: list[Desk], fail: Any, told: str) -> None:
+def test_a_publish_that_fails_is_counted_and_the_next_is_sent(
+        desks: list[Desk], fail: Any, told: str) -> None:
     playing = Playing("long-polling", 0)
     playing.live()
     playing.at(1)

@@ -16,7 +16,7 @@ class Plan(Struct, frozen=True, tag=True):
     url: str
     headers: tuple[str, ...]
     verify: bool
-    tag_: str
+    run: str
     """Of the run."""
     prefix: str
     """Channels are below it."""

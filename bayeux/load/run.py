@@ -96,7 +96,7 @@ class Run:
         sources = machine.sources(self._target, int(connections * _COMING_AND_GOING))
         tag = wire.new_tag()
         return [Plan(
-            url=options.url, headers=options.header, verify=not options.insecure, tag_=tag,
+            url=options.url, headers=options.header, verify=not options.insecure, run=tag,
             prefix=options.prefix, ext=options.ext, transport=options.transport, clients=options.clients,
             channels=options.channels, publishers=options.publishers, size=options.size, ramp=options.ramp,
             worker=worker, workers=options.processes, sources=sources, phases=options.phases,

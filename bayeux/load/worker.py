@@ -45,15 +45,15 @@ class Worker:
         self._ticks = -1
         self._told = 0
         self._sent = 0
-        mark = wire.mark(plan.tag_)
+        mark = wire.mark(plan.run)
         place = Place(loop, Target.of(plan.url, plan.headers, plan.verify), plan.sources)
         self._tally = Tally(self._new_schedule(0), mark, loop.clock)
-        self._crowd = Crowd(place, self._tally, mark, plan.ext, plan.ramp / plan.workers)
+        self.crowd = Crowd(place, self._tally, mark, plan.ext, plan.ramp / plan.workers)
         self._press = Press(place, self._tally, mark, plan.ext, plan.size)
-        self._press.channels = [f"{plan.prefix}/{plan.tag_}-{channel}" for channel in range(plan.channels)]
+        self._press.channels = [f"{plan.prefix}/{plan.run}-{channel}" for channel in range(plan.channels)]
         for number in range(plan.worker, plan.clients, plan.workers):
             channel = number % plan.channels
-            self._crowd.add(self._kind(number // plan.channels), self._press.channels[channel], channel,
+            self.crowd.add(self._kind(number // plan.channels), self._press.channels[channel], channel,
                             plan.channels, self._new_schedule(0).lanes(channel))
         for number in range(plan.worker, plan.publishers, plan.workers):
             self._press.add(number, self._kind(number))
@@ -77,7 +77,7 @@ class Worker:
             self._tally.measure(self._schedule)
             gc.collect()
             gc.freeze()
-            self._crowd.follow(self._schedule, self._plan.workers)
+            self.crowd.follow(self._schedule, self._plan.workers)
             self._press.follow(self._schedule)
         elif isinstance(order, Stop):
             if self._schedule is None:
@@ -92,7 +92,7 @@ class Worker:
     def come(self) -> None:
         """Let the clients come to life."""
         self._press.come()
-        self._crowd.come()
+        self.crowd.come()
 
     def work(self) -> bool:
         """Do what is due, and wait a little; returns False when all is done."""
@@ -101,8 +101,8 @@ class Worker:
         if schedule is None:
             if now - self._told >= _OFTEN:
                 self._told = now
-                ready = self._crowd.has_come and self._press.has_come
-                self._tell(Coming(self._crowd.live, ready, dict(self._tally.errors)))
+                ready = self.crowd.has_come and self._press.has_come
+                self._tell(Coming(self.crowd.live, ready, dict(self._tally.errors)))
             self._loop.run(now + _OFTEN)
             return True
         self._tick(schedule, now)
@@ -118,7 +118,7 @@ class Worker:
 
     def _is_complete(self, schedule: Schedule) -> bool:
         return not self._press.unsent and all(
-            client.ledger.is_complete(schedule.end) for client in self._crowd)
+            client.ledger.is_complete(schedule.end) for client in self.crowd)
 
     def _tick(self, schedule: Schedule, now: int) -> None:
         """Tell what was done in a second that is over."""
@@ -130,7 +130,7 @@ class Worker:
     def _tell_second(self) -> None:
         sent, self._sent = self._press.sent - self._sent, self._press.sent
         self._tell(Tick(self._ticks, self._loop.clock(), sent, self._tally.take_latencies(),
-                        time.process_time(), self._crowd.live, self._tally.errors.total()))
+                        time.process_time(), self.crowd.live, self._tally.errors.total()))
 
     def finish(self) -> None:
         """Tell what came of it."""
@@ -138,8 +138,8 @@ class Worker:
         assert schedule is not None
         self._ticks += 1
         self._tell_second()
-        live = self._crowd.live
-        for client in self._crowd:
+        live = self.crowd.live
+        for client in self.crowd:
             self._tally.close(client.ledger)
         tally, press = self._tally, self._press
         self._tell(Done(
@@ -147,7 +147,7 @@ class Worker:
             out_of_order=tally.out_of_order, unsent=press.unsent, refused=press.refused,
             late=dict(rounded(press.late)), connects=dict(rounded(tally.connects)),
             errors=dict(tally.errors), live=live))
-        self._crowd.disperse()
+        self.crowd.disperse()
 
 
 class _Input:

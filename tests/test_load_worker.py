@@ -1,0 +1,278 @@
+"""load/worker.py: one process of clients, here in the test's own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from bayeux.load import orders
+from bayeux.load import worker as module
+from bayeux.load.loop import Loop
+from bayeux.load.orders import Broken, Coming, Done, Go, Plan, Stop, Tick
+from bayeux.load.scenario import Phase
+from bayeux.load.worker import Worker
+from tests.loading import Message, Server, Session
+from tests.test_load_orders import PLAN
+
+SECOND = 1_000_000_000
+SHORT = (Phase(0.2, 50.0, "warm-up", measure=False), Phase(0.3, 100.0, "load"))
+
+
+def plan(url: str, **changes: Any) -> Plan:
+    values = {"url": url, "transport": "long-polling", "clients": 6, "channels": 3, "publishers": 2,
+              "phases": SHORT, "drain": 0.3}
+    return msgspec.structs.replace(PLAN, **{**values, **changes})
+
+
+class Working:
+    """A worker that is told what to do by a test."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.loop = Loop()
+        self.news: list[orders.News] = []
+        self.worker = Worker(plan, self.loop, self.news.append)
+
+    def come(self, seconds: float = 30.0) -> Coming:
+        """Let all come; returns the last that is told of it."""
+        self.worker.come()
+        end = self.loop.clock() + int(seconds * SECOND)
+        while True:
+            self.worker.work()
+            told = self.news[-1] if self.news else None
+            if isinstance(told, Coming) and (told.ready or self.loop.clock() > end):
+                return told
+
+    def go(self) -> Done:
+        """Begin, do all, and finish."""
+        self.worker.obey(Go(self.loop.clock() + SECOND // 100))
+        return self.finish()
+
+    def finish(self) -> Done:
+        while self.worker.work():
+            pass
+        self.worker.finish()
+        self.loop.close()
+        done = self.news[-1]
+        assert isinstance(done, Done)
+        return done
+
+    def received(self) -> Counter[int]:
+        """Return how many arrivals were told, by phase."""
+        counts: Counter[int] = Counter()
+        for tick in self.ticks():
+            for phase, latencies in tick.latencies.items():
+                counts[phase] += sum(latencies.values())
+        return counts
+
+    def ticks(self) -> list[Tick]:
+        return [news for news in self.news if isinstance(news, Tick)]
+
+
+def run(server: Server, **changes: Any) -> tuple[Working, Done]:
+    with server.listening() as url:
+        working = Working(plan(url, **changes))
+        assert working.come().live == 6
+        return working, working.go()
+
+
+def test_what_is_published_arrives_and_is_counted() -> None:
+    working, done = run(Server())
+    assert (done.sent, done.lost, done.duplicated, done.out_of_order) == ([10, 30], [0, 0], [0, 0], [0, 0])
+    assert working.received() == {0: 20, 1: 60}
+    assert (done.live, done.errors, done.unsent, done.refused) == (6, {}, 0, 0)
+    assert (sum(done.connects.values()), sum(done.late.values())) == (6, 40)
+    assert [tick.second for tick in working.ticks()] == [0, 1]
+    assert working.ticks()[-1].sent == 40
+    assert working.ticks()[-1].cpu > 0
+
+
+@pytest.mark.parametrize("options", [
+    {"chunked": True}, {"spaces": True}, {"replies_first": True}, {"close_after": True},
+    {"chunked": True, "spaces": True, "replies_first": True, "close_after": True}])
+def test_servers_of_other_habits_are_understood(options: dict[str, bool]) -> None:
+    """BAYEUX.md 26."""
+    working, done = run(Server(**options))  # type: ignore[arg-type]  # all of them are flags
+    assert (done.lost, done.duplicated, done.errors) == ([0, 0], [0, 0], {})
+    assert working.received() == {0: 20, 1: 60}
+
+
+class Spoiling:
+    """Spoils every tenth event of one channel, to each session."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.count: Counter[int] = Counter()
+        self.held: dict[int, Message] = {}
+
+    def __call__(self, session: Session, message: Message) -> list[Message]:
+        self.count[id(session)] += 1
+        held = self.held.pop(id(session), None)
+        if held is not None:
+            return [message, held]
+        if self.count[id(session)] % 10 != 5:
+            return [message]
+        if self.how == "drop":
+            return []
+        if self.how == "double":
+            return [message, message]
+        self.held[id(session)] = message
+        return []
+
+
+@pytest.mark.parametrize(("how", "lost", "doubled", "swapped"), [
+    ("drop", 6, 0, 0), ("double", 0, 6, 0), ("reorder", 0, 0, 6)])
+def test_what_a_server_does_wrong_is_found(how: str, lost: int, doubled: int, swapped: int) -> None:
+    """Each of six subscribers has 10 events in the load, of which it is the fifth, after 3.3 to warm up."""
+    working, done = run(Server(deliver=Spoiling(how)), phases=(Phase(0.3, 100.0),))
+    assert (sum(done.lost), sum(done.duplicated), sum(done.out_of_order)) == (lost, doubled, swapped)
+    assert sum(working.received().values()) == 60 - lost
+
+
+def test_a_refused_publish_is_lost_and_told() -> None:
+    """The names of channels have the run in them."""
+    refusal = {"error": "403:/load/abcdef-1:Publish denied"}
+    _, done = run(Server(refuse={"/load/abcdef-1": refusal}), phases=(Phase(0.3, 100.0),))
+    assert (done.lost, done.refused, done.errors) == ([20], 10, {"publish: 403 Publish denied": 10})
+
+
+def test_clients_that_cannot_come_are_not_waited_for_by_the_worker() -> None:
+    refusal = {"error": "403::Handshake denied", "advice": {"reconnect": "none"}}
+    with Server(refuse={"/meta/handshake": refusal}).listening() as url:
+        working = Working(plan(url))
+        told = working.come()
+        assert (told.live, told.errors) == (0, {"handshake: 403 Handshake denied": 6,
+                                                "publisher: handshake: 403 Handshake denied": 2})
+        done = working.go()
+    assert (done.sent, done.unsent, done.lost) == ([0, 0], 40, [20, 60])
+
+
+def test_a_run_that_is_stopped_counts_what_was_due_until_then() -> None:
+    with Server().listening() as url:
+        working = Working(plan(url, phases=(Phase(600.0, 50.0),)))
+        working.come()
+        begin = working.loop.clock() + SECOND // 100
+        working.worker.obey(Go(begin))
+        while working.loop.clock() < begin + SECOND // 5:
+            working.worker.work()
+        working.worker.obey(Stop(working.loop.clock() + 1))
+        done = working.finish()
+    assert done.lost == [0]
+    assert 10 <= done.sent[0] < 60
+    assert working.received()[0] == done.sent[0] * 2
+
+
+def test_a_run_that_is_stopped_before_it_began_has_lost_nothing() -> None:
+    with Server().listening() as url:
+        working = Working(plan(url))
+        working.come()
+        working.worker.obey(Stop(working.loop.clock()))
+        done = working.finish()
+    assert (done.sent, done.lost, sum(done.connects.values())) == ([0, 0], [0, 0], 6)
+
+
+def test_what_is_late_is_waited_for_and_no_longer_than_it_is_to_be() -> None:
+    with Server(deliver=lambda session, message: []).listening() as url:
+        working = Working(plan(url, phases=(Phase(0.1, 50.0),), drain=0.2))
+        working.come()
+        began = working.loop.clock()
+        done = working.go()
+    assert done.lost == [10]
+    assert SECOND * 0.3 < working.ticks()[-1].at - began < SECOND * 20
+
+
+def test_workers_share_clients_and_publishers() -> None:
+    with Server().listening() as url:
+        both = [Working(plan(url, worker=number, workers=2, clients=5, publishers=3)) for number in range(2)]
+        assert [working.come().live for working in both] == [3, 2]
+        for working in both:
+            working.loop.close()
+
+
+def test_mixed_is_half_of_each() -> None:
+    made = Worker(plan("http://127.0.0.1:1/", transport="mixed", clients=12, publishers=2), Loop(), print)
+    kinds = [(client.kind, client.number) for client in made.crowd]
+    assert kinds == [("websocket", 0), ("websocket", 1), ("websocket", 2),
+                     ("long-polling", 0), ("long-polling", 1), ("long-polling", 2)] * 2
+
+
+# -- the process --------------------------------------------------------------------------------
+
+class Process:
+    """A worker in a process of its own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", "bayeux.load.worker"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+
+    def tell(self, order: orders.Order) -> None:
+        self.stdin.write(orders.line(order))
+        self.stdin.flush()
+
+    def hear(self) -> orders.News:
+        return orders.news(self.stdout.readline())
+
+    def end(self) -> tuple[int, bytes]:
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    made = Process()
+    yield made
+    made.process.kill()
+    made.process.communicate()
+
+
+def test_a_process_does_as_it_is_told_whatever_keys_are_pressed(process: Process) -> None:
+    with Server().listening() as url:
+        process.tell(plan(url))
+        while not (isinstance(told := process.hear(), Coming) and told.ready):
+            pass
+        process.process.send_signal(2)
+        process.tell(Go(process_clock() + SECOND // 20))
+        while not isinstance(told := process.hear(), Done):
+            assert isinstance(told, Coming | Tick)
+        assert (told.sent, told.lost) == ([10, 30], [0, 0])
+        assert process.end() == (0, b"")
+
+
+def process_clock() -> int:
+    return Loop().clock()
+
+
+def test_a_process_ends_when_nobody_tells_it_anything_any_more(process: Process) -> None:
+    with Server().listening() as url:
+        process.tell(plan(url))
+        process.hear()
+        assert process.end() == (1, b"")
+
+
+def test_a_process_that_is_told_nothing_ends(process: Process) -> None:
+    assert process.end() == (1, b"")
+
+
+def test_a_process_that_cannot_begin_says_why(process: Process) -> None:
+    process.tell(plan("nonsense"))
+    told = process.hear()
+    assert isinstance(told, Broken)
+    assert "is no URL" in told.why
+    assert process.end()[0] == 1
+
+
+def test_news_are_told_whole_though_the_pipe_takes_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(os, "write", lambda descriptor, data: written.write(data[:7]))
+    module.tell(Broken("x" * 50))
+    assert orders.news(written.getvalue()) == Broken("x" * 50)
