@@ -148,9 +148,12 @@ def check_files(options: Options) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Open a file to write.  Raises ``LoadError`` if that is not allowed."""
+    """See whether a file can be written, and leave it as it is.  Raises ``LoadError`` if it cannot."""
+    was_there = path.exists()
     try:
         with path.open("a", encoding="utf-8"):
             pass
+        if not was_there:
+            path.unlink()
     except OSError as error:
         raise LoadError(f"{path}: {error.strerror}") from None

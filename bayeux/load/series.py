@@ -35,5 +35,7 @@ class Series:
 
     def rate(self, begin: int, end: int) -> float:
         """Return by how much it grew a nanosecond, over the part of a time that is known."""
+        if not self._times:
+            return 0.0
         begin, end = max(begin, self._times[0]), min(end, self._times[-1])
         return self.growth(begin, end) / (end - begin) if end > begin else 0.0
