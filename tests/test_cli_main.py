@@ -33,7 +33,7 @@ def test_help_names_every_command(shell: Shell) -> None:
         assert re.search(rf"\n    {command.NAME}\s", output)
         assert command.HELP in " ".join(output.split())
     assert [command.NAME for command in COMMANDS] == [
-        "publish", "subscribe", "keygen", "sign", "token", "check"]
+        "publish", "subscribe", "keygen", "sign", "token", "check", "load"]
 
 
 @pytest.mark.parametrize("command", [command.NAME for command in COMMANDS])

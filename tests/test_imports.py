@@ -64,9 +64,19 @@ LEVELS: list[set[str]] = [
     {"api.service"},
     {"logs", "service"},
     {"server"},
+    {"load"},
+    {"load.known", "load.ledger", "load.loop", "load.replies", "load.series"},
+    {"load.latency", "load.plots", "load.scenario", "load.target"},
+    {"load.connection", "load.machine", "load.orders", "load.schedule", "load.wire"},
+    {"load.fleet", "load.options", "load.outcome", "load.posts", "load.tally"},
+    {"load.progress", "load.report", "load.websocket"},
+    {"load.client", "load.page"},
+    {"load.compare", "load.crowd", "load.press", "load.probe"},
+    {"load.run", "load.worker"},
+    {"load.command"},
     {"tap", "cli"},
     {"cli.options", "cli.running"},
-    {"cli.check", "cli.keygen", "cli.publish", "cli.sign", "cli.subscribe", "cli.token"},
+    {"cli.check", "cli.keygen", "cli.load", "cli.publish", "cli.sign", "cli.subscribe", "cli.token"},
     {"cli.main"},
     {"__main__"},
 ]
@@ -75,9 +85,11 @@ LEVELS: list[set[str]] = [
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 WEB = LEVEL["web"]
 PACKAGE = Path(bayeux.__file__).parent
-CLIENT = "client"
-FOR_CLIENTS = {"errors", "channels", "messages", "results", "clocks"}
-"""What the client may use of the rest: it has nothing to do with the server."""
+FOR_CLIENTS = {
+    "client": {"errors", "channels", "messages", "results", "clocks"},
+    "load": {"_version", "channels"},
+}
+"""What clients may use of the rest: they have nothing to do with the server."""
 DEMO = "demo"
 """The demos are an application: they use what is public, and only the server that shows them knows them."""
 
@@ -126,8 +138,10 @@ def violations(name: str, source: str, is_package: bool = False) -> set[str]:
     allowed = {other for other, level in LEVEL.items() if level < LEVEL[name]}
     if name == "server":
         allowed.add(DEMO)
-    if name.split(".")[0] == CLIENT:
-        allowed = {other for other in allowed if other in FOR_CLIENTS or other.split(".")[0] == CLIENT}
+    room = name.split(".")[0]
+    if room in FOR_CLIENTS:
+        allowed = {other for other in allowed
+                   if other in FOR_CLIENTS[room] or other.split(".")[0] == room}
     wrong = {f"bayeux.{other}" for other in own(names) - allowed}
     if LEVEL[name] < WEB:
         wrong.update(other for other in names if f"{other}.".startswith((
@@ -171,6 +185,8 @@ def test_a_module_imports_only_what_is_below_it(name: str) -> None:
     ("client.client", "from bayeux.settings import Settings", "bayeux.settings"),
     ("client.envelopes", "from bayeux.client.machine import Machine", "bayeux.client.machine"),
     ("client.machine", "from twisted.web.client import Agent", "twisted.web.client.Agent"),
+    ("load.client", "from bayeux.messages import Event", "bayeux.messages"),
+    ("load.wire", "from bayeux.load.client import Client", "bayeux.load.client"),
 ])
 def test_a_forbidden_import_is_noticed(name: str, source: str, wrong: str) -> None:
     assert violations(name, source) == {wrong}
@@ -186,6 +202,7 @@ def test_a_forbidden_import_is_noticed(name: str, source: str, wrong: str) -> No
     ("web.resource", "from twisted.web.resource import Resource"),
     ("service", "from twisted.internet import reactor"),
     ("client.client", "from bayeux.channels import is_meta"),
+    ("load.options", "from bayeux.channels import is_name"),
     ("client.polling", "from treq.client import HTTPClient"),
     ("server", "from bayeux.demo import make_root"),
 ])

@@ -29,7 +29,7 @@ def test_percentiles_are_in_milliseconds() -> None:
 def test_nothing_has_no_percentiles() -> None:
     made = Latencies()
     assert (made.count, made.summary(), made.quick(), made.curve()) == (0, {}, {}, [])
-    assert Latencies.decode(made.encode()).count == 0
+    assert HdrHistogram.decode(made.encode()).get_total_count() == 0
 
 
 def test_what_all_workers_tell_is_one_histogram() -> None:
@@ -61,7 +61,7 @@ def test_it_agrees_with_the_library(counts: dict[int, int]) -> None:
     summary = made.summary()
     for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9)):
         if counts:
-            expected = min(plain.get_value_at_percentile(percent), plain.get_max_value())
+            expected = min(plain.get_value_at_percentile(percent), max(counts))
             assert summary[name] == expected / 1000
     values = sorted(value for value, count in counts.items() for _ in range(count))
     if values:
@@ -70,15 +70,10 @@ def test_it_agrees_with_the_library(counts: dict[int, int]) -> None:
         assert quick["p50"] == values[-(-len(values) * 50 // 100) - 1] / 1000
 
 
-@settings(max_examples=15)  # a histogram is slow to read
-@given(COUNTS)
-def test_an_encoded_histogram_is_read_again(counts: dict[int, int]) -> None:
-    made = Latencies()
-    made.add(counts)
-    again = Latencies.decode(made.encode())
-    assert again.count == made.count
-    for name, value in made.summary().items():
-        assert again.summary()[name] == pytest.approx(value, rel=0.002, abs=0.002)
+def test_others_can_read_what_is_encoded() -> None:
+    read = HdrHistogram.decode(of(_1000=10, _80000=2).encode())
+    assert [(item.value_iterated_to, item.count_at_value_iterated_to)
+            for item in read.get_recorded_iterator()] == [(1000, 10), (80063, 2)]
 
 
 def test_a_value_beyond_all_bounds_is_the_longest() -> None:

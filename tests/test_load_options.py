@@ -28,8 +28,8 @@ def test_everything_has_a_default() -> None:
 def test_everything_can_be_set(tmp_path: Path) -> None:
     made = parse("--clients", "7", "--channels", "3", "--transport", "mixed", "--publishers", "2",
                  "--size", "99", "--ramp", "50", "--processes", "2", "--patience", "5", "--drain", "1",
-                 "--prefix", "/a/b", "--ext", '{"token":"t"}', "--header", "A: b", "--header", "C: d", "--insecure",
-                 "--pid", "1", "--pid", "2", "--rate", "20", "--duration", "3", "--warmup", "0",
+                 "--prefix", "/a/b", "--ext", '{"token":"t"}', "--header", "A: b", "--header", "C: d",
+                 "--insecure", "--pid", "1", "--pid", "2", "--rate", "20", "--duration", "3", "--warmup", "0",
                  "--json", f"{tmp_path}/a.json", "--html", f"{tmp_path}/a.html")
     assert made == Options(
         url=URL, clients=7, channels=3, transport="mixed", publishers=2, size=99, ramp=50.0, processes=2,

@@ -32,7 +32,7 @@ def test_it_shakes_hands_subscribes_publishes_and_goes(publish: bool) -> None:
     with server.listening() as url:
         probe(url, publish=publish)
         with server.changed:
-            server.changed.wait_for(lambda: server.asked["/meta/disconnect"], 30)
+            assert server.changed.wait_for(lambda: server.asked["/meta/disconnect"], 30)
     [published] = [name for name in server.asked if name.startswith("/load/bxl-")] if publish else [""]
     assert server.asked[published] == publish
     assert (server.asked["/meta/handshake"], server.asked["/meta/subscribe"]) == (1, 1)
@@ -50,14 +50,15 @@ class Refusing(Server):
 
     def _answer(self, message):  # type: ignore[no-untyped-def]  # as the parent's
         if message["channel"].startswith("/load/"):
-            return [{"channel": message["channel"], "successful": False, "error": "403:/load/x:Publish denied"}]
+            return [{"channel": message["channel"], "successful": False,
+                     "error": "403:/load/x:Publish denied"}]
         return super()._answer(message)
 
 
 def test_a_refused_publish_is_told_with_what_to_look_at() -> None:
     assert complaint(Refusing()) == (
-        "publish: 403 Publish denied (this server lets clients of this kind not publish: see --ext, --prefix, "
-        "--header)")
+        "publish: 403 Publish denied (this server lets clients of this kind not publish: see --ext, "
+        "--prefix, --header)")
 
 
 def test_a_server_at_another_path_is_told() -> None:
@@ -73,8 +74,8 @@ def test_a_server_that_is_not_there_is_told() -> None:
 
 
 def test_a_server_without_websocket_is_told() -> None:
-    with Server().listening() as url, pytest.raises(
-            LoadError, match=r"websocket: handshake: no WebSocket: HTTP 400 \(does this server have WebSocket"):
+    told = r"websocket: handshake: no WebSocket: HTTP 400 \(does this server have WebSocket"
+    with Server().listening() as url, pytest.raises(LoadError, match=told):
         probe(url, "websocket")
 
 
@@ -103,9 +104,9 @@ class Forgetful(Server):
 
 
 def test_a_publish_that_is_not_answered_is_told() -> None:
-    with Forgetful({"channel": "/x", "data": 1}).listening() as url:
-        with pytest.raises(LoadError, match=r"publish: no answer within 0\.3 s"):
-            probe(url, patience=0.3)
+    with (Forgetful({"channel": "/x", "data": 1}).listening() as url,
+          pytest.raises(LoadError, match=r"publish: no answer within 0\.3 s")):
+        probe(url, patience=0.3)
 
 
 def test_an_answer_to_a_publish_that_is_no_bayeux_is_told() -> None:

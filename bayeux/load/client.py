@@ -319,10 +319,11 @@ def _has_connect(messages: Sequence[Reply]) -> bool:
 
 
 class Farewell:
-    """Takes one request by a connection of its own, whatever is answered."""
+    """Takes one request by a connection of its own, whatever is answered; the loop is left then."""
 
     def __init__(self, place: Place, like: Posts) -> None:
         self._posts = Posts(place, self, like.cookies)
+        self._loop = place.loop
 
     def post(self, text: str) -> None:
         """Send, and close when it is answered."""
@@ -332,7 +333,8 @@ class Farewell:
         pass
 
     def received(self, text: bytes) -> None:
-        self._posts.close()
+        self.gone("")
 
     def gone(self, why: str) -> None:
         self._posts.close()
+        self._loop.leave()

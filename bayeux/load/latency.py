@@ -50,7 +50,8 @@ class Latencies:
         return found
 
     def _histogram(self) -> HdrHistogram:
-        histogram = HdrHistogram(1, _LONGEST, _DIGITS)
+        longest = min(max(self._counts, default=0), _LONGEST)
+        histogram = HdrHistogram(1, max(longest, 2), _DIGITS)  # to go through more than there is takes long
         for value, count in self._counts.items():
             histogram.record_value(min(value, _LONGEST), count)
         return histogram
@@ -59,12 +60,11 @@ class Latencies:
         """Return ``min``, ``mean``, the named percentiles and ``max``, in milliseconds; empty without any."""
         if not self.count:
             return {}
-        histogram = self._histogram()
-        values = histogram.get_percentile_to_value_dict(list(NAMED.values()))
-        longest = histogram.get_max_value()
+        values = self._histogram().get_percentile_to_value_dict(list(NAMED.values()))
+        longest = min(max(self._counts), _LONGEST)
         return {
-            "min": histogram.get_min_value() / 1000,
-            "mean": round(histogram.get_mean_value() / 1000, 3),
+            "min": min(self._counts) / 1000,
+            "mean": round(sum(value * count for value, count in self._counts.items()) / self.count / 1000, 3),
             **{name: min(values[percent], longest) / 1000 for name, percent in NAMED.items()},
             "max": longest / 1000,
         }
@@ -75,17 +75,10 @@ class Latencies:
             return []
         known = [percent for percent in _CURVE if self.count * (100 - percent) / 100 >= 1]
         values = self._histogram().get_percentile_to_value_dict([*known, 100.0])
-        return [(percent, values[percent] / 1000) for percent in [*known, 100.0]]
+        longest = min(max(self._counts), _LONGEST)
+        return [(percent, min(values[percent], longest) / 1000) for percent in [*known, 100.0]]
 
     def encode(self) -> str:
         """Return the histogram as the HdrHistogram libraries exchange it (V2, compressed, base64)."""
         text: bytes = self._histogram().encode()
         return text.decode()
-
-    @classmethod
-    def decode(cls, text: str) -> Latencies:
-        """Return what was encoded."""
-        latencies = cls()
-        for item in HdrHistogram.decode(text).get_recorded_iterator():
-            latencies._counts[item.value_iterated_to] += item.count_at_value_iterated_to
-        return latencies

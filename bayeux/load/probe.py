@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayeux.load import LoadError, replies, wire
-from bayeux.load.client import Client
+from bayeux.load.client import Client, State
 from bayeux.load.connection import Place
 from bayeux.load.loop import Loop
 from bayeux.load.posts import Posts
@@ -11,6 +11,7 @@ from bayeux.load.replies import NotBayeux, Reply
 from bayeux.load.target import Target
 
 _PATIENCE = 10.0
+_MOMENT = 500_000_000
 _HINTS = {
     "connection refused": "is the server running?",
     "HTTP 404": "does the URL have the path at which Bayeux is served?",
@@ -63,7 +64,7 @@ class Probe:
                     waits_for = "publish" if self._is_live else self._client.state.value
                     self._failure = f"{waits_for}: no answer within {patience:g} s"
                 self._loop.run(end)
-            self._client.disconnect()
+            self._say_good_bye()
         finally:
             self._client.go()
             if self._posts is not None:
@@ -72,6 +73,13 @@ class Probe:
         if self._failure:
             hint = next((f" ({hint})" for part, hint in _HINTS.items() if part in self._failure), "")
             raise LoadError(f"{self.place.target.url}, {self._kind}: {self._failure}{hint}")
+
+    def _say_good_bye(self) -> None:
+        """Disconnect; by long-polling that takes a request, which is given a moment."""
+        waits = self._client.state is State.LIVE and not self._client.carrier.pushes
+        self._client.disconnect()
+        if waits:
+            self._loop.run(self._loop.clock() + _MOMENT)
 
     def _is_done(self) -> bool:
         answer = self._client.answer
