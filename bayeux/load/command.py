@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Put a load on a Bayeux server: subscribers, publishers, and what became of each message. "
         "'compare' sets two reports side by side. The exit status is 1 if something was lost.")
     options.add_arguments(parser)
-    parser.add_argument("reports", nargs="*", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("reports", nargs="*", type=Path, default=(), metavar="FILE", help=argparse.SUPPRESS)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -70,7 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("ramp", "N", "clients that come a second [as fast as the server takes them]", float)
     add("processes", "K", f"processes that the clients are in [{known.processes}]", int)
     add("prefix", "CHANNEL", f"what their channels begin with [{known.prefix}]")
-    add("ext", "JSON", "an object, the ext of each handshake, such as a token [none]")
+    add("token", "TOKEN", "a token for each handshake, as bayeux token prints it; @FILE: it is in FILE")
+    add("ext", "JSON", "an object, the ext of each handshake [none]")
     add("header", "LINE", "a header of every request, 'Name: value'; repeatable", action="append")
     group.add_argument("--insecure", action="store_true", default=None,
                        help="accept any certificate of the server")
@@ -107,8 +108,8 @@ def parse(given: argparse.Namespace) -> Options:
     else:
         _check(times, _Times, "--")
         values["phases"] = scenario.simple(**{**_TIMES, **times})
-    if "ext" in values:
-        _check_object(values["ext"])
+    if given.token is not None or "ext" in values:
+        values["ext"] = _ext(values.get("ext", "{}"), given.token)
     for name in ("header", "pid"):
         if name in values:
             values[name] = tuple(values[name])
@@ -131,13 +132,22 @@ def _check(values: dict[str, Any], kind: Any, dashes: str) -> Any:
         raise LoadError(f"{f'{dashes}{at}: ' if at else ''}{what}") from None
 
 
-def _check_object(text: str) -> None:
+def _ext(text: str, token: str | None) -> str:
+    """Return the ext of a handshake, with the token if there is one."""
     try:
         value = json.loads(text)
     except ValueError as error:
         raise LoadError(f"--ext: not JSON: {error}") from None
     if not isinstance(value, dict):
         raise LoadError("--ext: a JSON object is expected")
+    if token is None:
+        return text
+    if token.startswith("@"):
+        try:
+            token = Path(token[1:]).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise LoadError(f"--token: {token[1:]}: {getattr(error, 'strerror', None) or error}") from None
+    return json.dumps({**value, "token": token}, separators=(",", ":"))
 
 
 def check_files(options: Options) -> None:

@@ -116,7 +116,8 @@ def _plots(reports: Named) -> Iterable[str]:
     for title, draw in (("Latency over time", plots.latency_over_time),
                         ("Latency by percentile", plots.percentiles),
                         ("Throughput", plots.throughput),
-                        ("Processor and memory", plots.processes)):
+                        ("Processor and memory", plots.processes),
+                        ("Time to connect, by percentile", plots.connect_times)):
         drawn = draw(reports)
         if drawn:
             yield _section(title, drawn)

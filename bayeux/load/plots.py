@@ -68,12 +68,21 @@ def latency_over_time(reports: Named) -> str:
 
 def percentiles(reports: Named) -> str:
     """Draw how latency grows from percentile to percentile."""
+    return _curves(reports, "percentiles", "Latency by percentile", "of all deliveries")
+
+
+def connect_times(reports: Named) -> str:
+    """Draw the same of how long clients took to be live."""
+    return _curves(reports, "connect_percentiles", "Time to connect, by percentile", "of all clients")
+
+
+def _curves(reports: Named, key: str, title: str, of: str) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         values: list[float] = []
         nines = 1.0
         for color, (label, report) in zip(OTHERS, reports, strict=False):
-            curve = [(percent, value) for percent, value in report["percentiles"] if percent < 100]
+            curve = [(percent, value) for percent, value in report[key] if percent < 100]
             places = [1 / (1 - percent / 100) for percent, _ in curve]
             nines = max([nines, *places])
             axes.plot(places, [value for _, value in curve], color=color, label=label, marker="o",
@@ -84,10 +93,10 @@ def percentiles(reports: Named) -> str:
         axes.xaxis.set_major_locator(FixedLocator([1 / (1 - percent / 100) for percent in shown]))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{percent:g} %" for percent in shown]))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("of all deliveries")
+        axes.set_xlabel(of)
         _finish(axes, "ms", values, legend=len(reports) > 1, seconds=False, wide=True)
 
-    return _svg("Latency by percentile", 2.8, draw)
+    return _svg(title, 2.8, draw) if any(report[key] for _, report in reports) else ""
 
 
 def throughput(reports: Named) -> str:

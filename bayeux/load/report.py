@@ -63,6 +63,7 @@ def build(options: Options, outcome: Outcome, started: datetime) -> Report:
         "timeline": list(_timeline(outcome)),
         "percentiles": latencies.curve(),
         "histogram": latencies.encode(),
+        "connect_percentiles": outcome.connects.curve(),
     }
 
 

@@ -163,7 +163,8 @@ class Run:
                 elif isinstance(message, Done):
                     self._sample(outcome, time.monotonic_ns())
                     outcome.done(message, time.monotonic_ns())
-            while told < min(outcome.complete_seconds(), len(outcome.seconds)):
+            while (told < min(outcome.complete_seconds(), len(outcome.seconds))
+                   and schedule.begin + (told + 1) * _SECOND < next_sample):
                 told += 1
                 self._tell(outcome, told)
 
@@ -187,8 +188,8 @@ class Run:
             try:
                 cpu += machine.cpu_seconds(pid)
                 rss += machine.rss_bytes(pid)
-            except OSError as error:
-                raise LoadError(f"--pid {pid}: no such process ({(error.strerror or '').lower()})") from None
+            except OSError:
+                raise LoadError(f"--pid {pid}: there is no such process") from None
         return cpu, rss
 
     def _sample(self, outcome: Outcome, now: int) -> None:
