@@ -69,6 +69,23 @@ def test_what_cannot_be_meant_is_told(words: tuple[str, ...], complaint: str) ->
     assert str(raised.value).startswith(complaint)
 
 
+def test_a_token_is_a_part_of_ext(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from a file\n")
+    assert parse("--token", "t").ext == '{"token":"t"}'
+    assert parse("--token", f"@{tmp_path}/token", "--ext", '{"a": 1}').ext == '{"a":1,"token":"from a file"}'
+
+
+@pytest.mark.parametrize(("content", "complaint"), [
+    (None, "No such file or directory"), (b"\xff", "'utf-8' codec can't decode")])
+def test_a_token_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LoadError) as raised:
+        parse("--token", f"@{path}")
+    assert str(raised.value).startswith(f"--token: {path}: {complaint}")
+
+
 def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "old.html").write_text("old")
     options.check_files(Options(url=URL, json=tmp_path / "a.json", html=tmp_path / "old.html"))

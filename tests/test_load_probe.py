@@ -57,8 +57,8 @@ class Refusing(Server):
 
 def test_a_refused_publish_is_told_with_what_to_look_at() -> None:
     assert complaint(Refusing()) == (
-        "publish: 403 Publish denied (this server lets clients of this kind not publish: see --ext, "
-        "--prefix, --header)")
+        "publish: 403 Publish denied (this server does not let such clients publish: see --token, --ext, "
+        "--header, --prefix)")
 
 
 def test_a_server_at_another_path_is_told() -> None:

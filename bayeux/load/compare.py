@@ -28,6 +28,8 @@ _FIGURES: list[tuple[str, tuple[str, ...], str]] = [
 ]
 _SAME = ("transport", "channels", "publishers", "size", "clients")
 """Where runs differ in these they are different loads."""
+_NEARLY = 0.05
+"""By so much of the higher one two rates may differ."""
 
 
 def run(paths: Sequence[Path], html: Path | None) -> None:
@@ -76,6 +78,10 @@ def differences(names: list[str], reports: list[Report]) -> Iterator[str]:
         first, second = (made.get(key) for made in reports)
         if first != second:
             yield f"different loads: {key} is {first} in {names[0]}, {second} in {names[1]}"
+    first, second = (made["sent_rate"] for made in reports)
+    if abs(first - second) > _NEARLY * max(first, second):
+        yield (f"different loads: {first:g} messages a second were published in {names[0]}, {second:g} in "
+               f"{names[1]}")
     for name, made in zip(names, reports, strict=True):
         if made["driver"]["limited"]:
             yield f"{name}: the driver was the bottleneck"
