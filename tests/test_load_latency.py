@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayeux.load import LoadError, latency
 from bayeux.load.latency import Latencies
 
 COUNTS = st.dictionaries(st.integers(0, 10**9), st.integers(1, 1000), max_size=30)
@@ -83,3 +87,9 @@ def test_a_value_beyond_all_bounds_is_the_longest() -> None:
 def test_the_curve_goes_as_far_as_there_are_values_for_it() -> None:
     assert [percent for percent, _ in of(_1000=10).curve()] == [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 100.0]
     assert of(_1000=100_000).curve()[-2:] == [(99.999, 1.0), (100.0, 1.0)]
+
+
+def test_without_the_library_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    with pytest.raises(LoadError, match=r"pip install 'txbayeux\[load\]'"):
+        importlib.reload(latency)

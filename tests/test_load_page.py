@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
 
-from bayeux.load import page, plots
+from bayeux.load import LoadError, page, plots
 from bayeux.load.report import Report
 from tests.reports import made, options
 
@@ -199,3 +201,9 @@ def test_nothing_at_all_can_be_drawn() -> None:
 def test_the_time_to_connect_is_of_clients() -> None:
     assert "of all clients" in labels(plots.connect_times([("", made())]))
     assert "of all deliveries" in labels(plots.percentiles([("", made())]))
+
+
+def test_without_the_library_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(LoadError, match=r"pip install 'txbayeux\[load\]'"):
+        importlib.reload(plots)
