@@ -10,6 +10,7 @@ import pytest
 
 from bayeux.load import client as module
 from bayeux.load.client import Client, Farewell, State
+from bayeux.load.posts import Posts
 from tests.loading import FakeCarrier, FakeCrew, FakeStream, Message, event
 
 CONNECTED: Message = {"channel": "/meta/connect", "successful": True}
@@ -352,6 +353,17 @@ def test_who_comes_again_has_let_go_of_what_there_was(crew: FakeCrew) -> None:
     client.come()
     assert (first.closed, client.is_resumed) == (False, False)
     assert carrier(client).take()["channel"] == "/meta/handshake"
+
+
+def test_who_comes_back_to_its_session_keeps_its_cookies(crew: FakeCrew) -> None:
+    client = Client(crew, "long-polling")
+    assert isinstance(client.carrier, Posts)
+    client.client_id = "c"
+    for resume, cookies in ((True, {"A": "1"}), (False, {})):
+        client.carrier.cookies = {"A": "1"}
+        client.come(resume)
+        assert client.carrier.cookies == cookies
+        client.go()
 
 
 def test_who_has_no_session_cannot_resume_it(crew: FakeCrew) -> None:

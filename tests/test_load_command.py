@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bayeux.load import LoadError
+from bayeux.load import LoadError, plots
 from bayeux.load import run as running
 from bayeux.load.options import Options
 from bayeux.load.outcome import Outcome
@@ -38,6 +38,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
     FakeRun.becomes = reports.outcome(dones=(ALL, ALL))
     FakeRun.asked = []
     monkeypatch.setattr(running, "Run", FakeRun)
+    for name in ("latency_over_time", "percentiles", "throughput", "processes", "connect_times"):
+        monkeypatch.setattr(plots, name, lambda reports: "")  # they take a second
     return FakeRun
 
 
@@ -115,6 +117,7 @@ def test_help_says_all(shell: Shell) -> None:
     assert "--scenario FILE" in output
 
 
+@pytest.mark.usefixtures("fake")
 def test_two_reports_are_compared(shell: Shell) -> None:
     for name in ("a", "b"):
         (shell.folder / f"{name}.json").write_text(json.dumps(reports.made()))

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from bayeux.load.connection import CLOSED, Connection, Place, describe
-from bayeux.load.loop import Loop
+from bayeux.load.loop import READ, WRITE, Loop
 from bayeux.load.target import Target
 from tests.certificate import write_certificate
+from tests.loading import FakeLoop
 
 SOON = 30_000_000_000
 
@@ -224,6 +225,73 @@ def test_errors_have_few_words(error: OSError, told: str) -> None:
     assert describe(error) == told
 
 
+class FakeSocket:
+    """A socket that does with each send as it is told, and has nothing to read."""
+
+    def __init__(self, *sends: int | OSError) -> None:
+        self._sends = list(sends)
+        self.sent = b""
+        self.reads = 0
+
+    def fileno(self) -> int:
+        return 9
+
+    def send(self, data: bytes) -> int:
+        taken = self._sends.pop(0)
+        if isinstance(taken, OSError):
+            raise taken
+        self.sent += data[:taken]
+        return taken
+
+    def recv(self, most: int) -> bytes:
+        self.reads += 1
+        raise BlockingIOError
+
+    def close(self) -> None:
+        pass
+
+
+def fake(*sends: int | OSError) -> tuple[Noting, FakeLoop, FakeSocket]:
+    """Return a connection that is open."""
+    loop, sock = FakeLoop(), FakeSocket(*sends)
+    made = Noting(Place(loop, Target.of("http://127.0.0.1:1/")))
+    made._sock = sock  # type: ignore[assignment]  # as far as it is needed
+    made._is_open = True
+    loop.add(9, made, READ)
+    return made, loop, sock
+
+
+def test_what_a_full_socket_does_not_take_waits_until_it_does() -> None:
+    made, loop, sock = fake(BlockingIOError(), 1, 2)
+    made.send(b"abc")
+    assert loop.watched == {9: READ | WRITE}
+    made.write()
+    assert (sock.sent, loop.watched) == (b"a", {9: READ | WRITE})
+    made.write()
+    assert (sock.sent, loop.watched) == (b"abc", {9: READ})
+
+
+def test_that_the_peer_has_gone_is_told_by_reading() -> None:
+    made, loop, _ = fake(ConnectionResetError())
+    made.send(b"abc")
+    loop.advance(0)
+    assert (made.told, loop.watched) == ([], {9: READ})
+
+
+def test_there_is_nothing_to_read_now_and_then() -> None:
+    made, _, sock = fake()
+    made.read()
+    assert (made.told, sock.reads) == ([], 1)
+
+
+def test_a_network_that_cannot_be_reached_is_told_later(loop: Loop) -> None:
+    made = Noting(Place(loop, Target.of("http://255.255.255.255:1/")))
+    made.open()
+    assert made.told == []
+    until(loop, lambda: made.told)
+    assert made.told[0] in ("permission denied", "network is unreachable")
+
+
 # -- TLS ----------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -262,6 +330,25 @@ def test_tls_carries_what_is_sent(loop: Loop, echo: int) -> None:
     until(loop, lambda: len(made.data) == 100_001)
     assert made.data == b"x" * 100_000 + b"y"
     made.close()
+
+
+def test_a_certificate_that_is_found_bad_while_it_sends_is_told_in_the_next_turn() -> None:
+    """Reading would only tell that the connection is closed."""
+    made, loop, sock = fake(ssl.SSLError(1, "bad certificate"))
+    made.send(b"x")
+    made.read()
+    assert (made.told, sock.reads) == ([], 0)
+    loop.advance(0)
+    assert made.told == ["TLS: failed"]
+    assert loop.watched == {}
+
+
+def test_while_tls_shakes_hands_what_is_to_be_sent_waits_for_what_comes() -> None:
+    made, loop, sock = fake(ssl.SSLWantReadError(), 2)
+    made.send(b"xy")
+    assert loop.watched == {9: READ}
+    made.read()
+    assert (sock.sent, made.told) == (b"xy", [])
 
 
 def test_a_certificate_that_is_not_trusted_is_told(loop: Loop, echo: int) -> None:

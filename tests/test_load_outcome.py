@@ -40,6 +40,15 @@ def test_nothing_has_come_when_the_first_second_begins(outcome: Outcome) -> None
     assert outcome.cpu[1].at(BEGIN) == 1.5
 
 
+def test_what_has_come_before_a_worker_tells_that_it_begins_is_of_the_first_second(outcome: Outcome) -> None:
+    """Another worker may have published already."""
+    outcome.tick(0, Tick(0, BEGIN, 0, {0: {1000: 2}}, 1.0, 4, 7))
+    outcome.tick(0, tick(1))
+    [second] = outcome.seconds
+    assert (second.sent, second.live, second.errors, second.latencies.count) == (3, 4, 1, 5)
+    assert outcome.parts[0].latencies.count == 4
+
+
 def test_a_second_is_complete_when_all_workers_have_told_it(outcome: Outcome) -> None:
     assert outcome.complete_seconds() == -1
     outcome.tick(0, tick(2))

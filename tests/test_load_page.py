@@ -198,6 +198,15 @@ def test_nothing_at_all_can_be_drawn() -> None:
     assert "ms" in labels(plots.latency_over_time(empty))
 
 
+def test_a_measured_phase_at_the_beginning_has_its_name() -> None:
+    report = made()
+    report["phases"][0]["measured"] = True
+    drawn = plots.latency_over_time([("", report)])
+    assert {"warm-up", "load"} <= set(labels(drawn))
+    assert "--band" in plots.latency_over_time([("", made())])
+    assert "--band" not in drawn
+
+
 def test_the_time_to_connect_is_of_clients() -> None:
     assert "of all clients" in labels(plots.connect_times([("", made())]))
     assert "of all deliveries" in labels(plots.percentiles([("", made())]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
 from bayeux.load import LoadError
+from bayeux.load import probe as module
 from bayeux.load.probe import Probe
 from bayeux.load.target import Target
-from tests.loading import Server
+from tests.loading import FakeStream, Server
 
 
 def probe(url: str, kind: str = "long-polling", publish: bool = True, patience: float = 30.0,
@@ -59,6 +62,31 @@ def test_a_refused_publish_is_told_with_what_to_look_at() -> None:
     assert complaint(Refusing()) == (
         "publish: 403 Publish denied (this server does not let such clients publish: see --token, --ext, "
         "--header, --prefix)")
+
+
+def test_a_server_that_wants_no_clients_is_told() -> None:
+    refusal = {"error": "403::Denied", "advice": {"reconnect": "none"}}
+    assert complaint(Server(refuse={"/meta/handshake": refusal})) == "handshake: 403 Denied"
+
+
+class Answering(FakeStream):
+    """A WebSocket to a server that takes everything."""
+
+    asked: ClassVar[list[str]] = []
+
+    def post(self, text: str) -> None:
+        [message] = json.loads(text)
+        self.asked.append(message["channel"])
+        reply = {"channel": message["channel"], "successful": True, "clientId": "c"}
+        self.place.loop.after(0, lambda: self.answer(reply))
+
+
+def test_by_websocket_one_connection_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module._Probe, "CARRIERS", {"websocket": Answering})
+    probe("http://127.0.0.1:1/", "websocket")
+    handshake, subscribe, publish, disconnect = Answering.asked
+    assert (handshake, subscribe, disconnect) == ("/meta/handshake", "/meta/subscribe", "/meta/disconnect")
+    assert publish.startswith("/load/bxl-")
 
 
 def test_a_server_at_another_path_is_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayeux.load import wire
@@ -129,6 +129,7 @@ def test_very_many_kinds_of_errors_are_counted_together() -> None:
     assert (len(tally.errors), tally.errors["others"], tally.errors["kind 1"]) == (41, 10, 2)
 
 
+@settings(max_examples=25)  # histograms are slow
 @given(st.lists(st.integers(0, 10**8)))
 def test_rounding_loses_no_more_than_a_histogram_of_three_digits(values: list[int]) -> None:
     counted = rounded(values)

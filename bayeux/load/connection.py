@@ -105,7 +105,7 @@ class Connection(ABC):
         return None
 
     def _fail_later(self, why: str) -> None:
-        """Tell in the next turn: whoever opens a connection does not expect to hear of it at once."""
+        """Tell in the next turn: whoever opens a connection or sends does not expect to hear at once."""
         self._failing = True
 
         def fail() -> None:
@@ -145,7 +145,7 @@ class Connection(ABC):
     def read(self) -> None:
         """Read what has come."""
         sock = self._sock
-        if sock is None:
+        if sock is None or self._failing:
             return
         try:
             data = sock.recv(_MOST)
@@ -178,6 +178,9 @@ class Connection(ABC):
             return
         except _LATER:
             sent = 0
+        except ssl.SSLError as error:  # reading would only tell that the connection is closed
+            self._fail_later(describe(error))
+            return
         except OSError:
             return  # reading will tell
         if sent < len(data):

@@ -68,14 +68,16 @@ class Outcome:
         """Take what a worker did in a second."""
         self._ticks[worker] = tick.second
         self.cpu[worker].add(tick.at, tick.cpu)
-        if tick.second < 1:
+        if tick.second < 1 and not tick.latencies:
             return
-        while len(self.seconds) < tick.second:
+        number = max(1, tick.second)
+        while len(self.seconds) < number:
             self.seconds.append(Second())
-        second = self.seconds[tick.second - 1]
+        second = self.seconds[number - 1]
+        if tick.second:  # otherwise a worker was late to tell that it begins: something had come already
+            second.live += tick.live
+            second.errors += tick.errors
         second.sent += tick.sent
-        second.live += tick.live
-        second.errors += tick.errors
         for phase, counts in tick.latencies.items():
             second.latencies.add(counts)
             self.parts[phase].latencies.add(counts)

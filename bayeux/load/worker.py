@@ -79,7 +79,8 @@ class Worker:
             gc.freeze()
             self.crowd.follow(self._schedule, self._plan.workers)
             self._press.follow(self._schedule)
-        elif isinstance(order, Stop):
+        else:
+            assert isinstance(order, Stop)
             if self._schedule is None:
                 self._schedule = self._new_schedule(order.at)
                 self._press.follow(self._schedule)
