@@ -7,6 +7,7 @@ say who they are.
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from bayeux.load.client import Client, State
@@ -131,9 +132,9 @@ class FramePeer(WebSocket):
 
 
 class RequestPeer(Posts):
-    """Makes bare requests (``floors.Answers``); what it is answered counts from when it asked."""
+    """Makes bare requests (``floors.Answers``), one at a time; an answer counts from when its was due."""
 
-    __slots__ = ("driver", "due", "events", "number")
+    __slots__ = ("driver", "due", "events", "number", "request")
 
     def __init__(self, driver: Driver, channel: int) -> None:
         super().__init__(driver.place, self)
@@ -141,22 +142,28 @@ class RequestPeer(Posts):
         self.driver = driver
         self.number = channel
         self.events = 0
-        self.due = 0
+        self.request = b""
+        self.due: deque[int] = deque()
+        """When each request was due that is not answered."""
 
     def opened(self) -> None:
-        if not self.awaits_answer:
+        if not self.due:
             self.driver.became_live(self)
 
     def received(self, text: bytes) -> None:
-        self.events += self.driver.count(self.due)
+        self.events += self.driver.count(self.due.popleft())
+        if self.due:
+            self.transmit(self.request)
 
     def gone(self, why: str) -> None:
         self.driver.failed(self, why)
 
     def ask(self, request: bytes, due: int) -> None:
-        """Ask."""
-        self.due = due
-        self.transmit(request)
+        """Ask, when the request before is answered."""
+        self.request = request
+        self.due.append(due)
+        if not self.awaits_answer:
+            self.transmit(request)
 
 
 Peer = Subscriber | Publisher | FramePeer | RequestPeer
