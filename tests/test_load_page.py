@@ -193,6 +193,10 @@ def test_a_second_without_arrivals_is_a_gap() -> None:
     assert any(path.count("M") == 2 for path in line.findall(broken))
 
 
+def test_seconds_without_arrivals_at_the_end_are_shown() -> None:
+    assert "12" in labels(plots.latency_over_time(with_latencies(*[5.0] * 3, *[None] * 9)))
+
+
 def test_nothing_at_all_can_be_drawn() -> None:
     empty = with_latencies()
     assert "ms" in labels(plots.latency_over_time(empty))

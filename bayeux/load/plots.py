@@ -147,6 +147,7 @@ def _line(axes: Axes, report: Report, key: str, label: str, color: str, dotted: 
     axes.plot([line["second"] for line in timeline],
               [float("nan") if value is None else value for value in values], color=color, label=label,
               linestyle=":" if dotted else "-", marker="o" if len(timeline) < 3 else "", markersize=4)
+    axes.update_datalim([(line["second"], 0) for line in timeline], updatey=False)  # those without one too
     return [value for value in values if value is not None]
 
 
