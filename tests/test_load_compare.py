@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bayeux.load import LoadError, compare
+from bayeux.load import LoadError, compare, page
 from bayeux.load.report import Report
 from tests.reports import made
 
@@ -98,10 +98,13 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.split()[:2] == [str(one), str(other)]
 
 
-def test_they_are_a_page_too(tmp_path: Path) -> None:
+def test_they_are_a_page_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "_plots", lambda reports: [f"<p>{len(reports)} drawn</p>"])  # it takes seconds
     paths = [write(tmp_path / "a.json", made()), write(tmp_path / "b.json", made())]
     compare.run(paths, tmp_path / "c.html")
-    assert "<h1>a and b</h1>" in (tmp_path / "c.html").read_text()
+    text = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "<h1>a and b</h1>" in text
+    assert "<p>2 drawn</p>" in text
 
 
 def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:

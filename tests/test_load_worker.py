@@ -334,25 +334,6 @@ def test_it_does_not_say_all_the_time_who_has_come() -> None:
     loop.close()
 
 
-def test_a_process_ends_when_nobody_tells_it_anything_any_more(process: Process) -> None:
-    with Server().listening() as url:
-        process.tell(plan(url))
-        process.hear()
-        assert process.end() == (1, b"")
-
-
-def test_a_process_that_is_told_nothing_ends(process: Process) -> None:
-    assert process.end() == (1, b"")
-
-
-def test_a_process_that_cannot_begin_says_why(process: Process) -> None:
-    process.tell(plan("nonsense"))
-    told = process.hear()
-    assert isinstance(told, Broken)
-    assert "is no URL" in told.why
-    assert process.end()[0] == 1
-
-
 def test_news_are_told_whole_though_the_pipe_takes_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(os, "write", lambda descriptor, data: written.write(data[:7]))
