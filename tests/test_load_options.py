@@ -23,6 +23,7 @@ def parse(*words: str) -> Options:
 def test_everything_has_a_default() -> None:
     assert parse() == Options(url=URL)
     assert Options(url=URL).phases == simple(10.0, 10.0, 2.0)
+    assert not Options(url=URL).insecure
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
