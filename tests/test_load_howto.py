@@ -35,8 +35,8 @@ def test_every_option_is_described(name: str) -> None:
 
 
 def test_no_other_option_is_described() -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z]+\b(?! URL)", PAGE))
-    assert named <= set(OPTIONS)
+    page = re.sub("bayeux token .*", "", PAGE)  # another command
+    assert set(re.findall(r"(?<![\w-])--[a-z]+\b", page)) <= set(OPTIONS)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -69,6 +69,12 @@ def test_a_server_that_wants_no_clients_is_told() -> None:
     assert complaint(Server(refuse={"/meta/handshake": refusal})) == "handshake: 403 Denied"
 
 
+def test_a_server_that_wants_a_token_is_told_with_where_to_get_one() -> None:
+    refusal = {"error": "401::Token required", "advice": {"reconnect": "none"}}
+    assert complaint(Server(refuse={"/meta/handshake": refusal})) == (
+        "handshake: 401 Token required (bayeux token makes one, for --token)")
+
+
 class Answering(FakeStream):
     """A WebSocket to a server that takes everything."""
 

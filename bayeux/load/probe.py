@@ -19,6 +19,7 @@ _HINTS = {
     "no WebSocket": "does this server have WebSocket? --transport long-polling works with every one",
     "no local port": "too many connections have been made lately: wait a minute",
     "TLS: self": "--insecure accepts such a certificate",
+    "Token required": "bayeux token makes one, for --token",
     "Publish denied": "this server does not let such clients publish: see --token, --ext, --header, --prefix",
 }
 
