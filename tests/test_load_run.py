@@ -19,6 +19,7 @@ from bayeux.load.outcome import Outcome, Second
 from bayeux.load.run import Interrupt, Run
 from bayeux.load.scenario import Phase
 from bayeux.load.schedule import Span
+from bayeux.load.target import Target
 from tests import reports
 from tests.loading import SECOND, Server
 
@@ -193,9 +194,11 @@ class FakeProbe:
     """Notes who went first."""
 
     tried: list[tuple[str, bool]]
+    target: Target
 
-    def __init__(self, target: object, kind: str, prefix: str, ext: str, publish: bool) -> None:
+    def __init__(self, target: Target, kind: str, prefix: str, ext: str, publish: bool) -> None:
         self.tried.append((kind, publish))
+        type(self).target = target
 
     def run(self) -> None:
         pass
@@ -221,6 +224,7 @@ def go(display: Display | None = None, **changes: Any) -> Outcome:
 def test_every_kind_of_client_is_tried_first(fleet: type[FakeFleet]) -> None:
     go(transport="mixed")
     assert FakeProbe.tried == [("long-polling", True), ("websocket", True)]
+    assert (FakeProbe.target.url, FakeProbe.target.headers, FakeProbe.target.verify) == (URL, (), True)
 
 
 def test_nothing_is_published_first_if_nothing_will_be(fleet: type[FakeFleet]) -> None:
@@ -236,6 +240,7 @@ def test_every_worker_has_its_plan(fleet: type[FakeFleet], monkeypatch: pytest.M
     monkeypatch.setattr(machine, "raise_open_files", lambda *asked: needed.append(asked))
     go(clients=9001, publishers=3, processes=2, ramp=50.0, header=("A: b",), insecure=True, ext='{"a":1}',
        prefix="/x", size=70, drain=2.0)
+    assert (FakeProbe.target.headers, FakeProbe.target.verify) == (("A: b",), False)
     one, other = fleet.made.plans
     assert (one.worker, one.workers, other.worker, other.workers) == (0, 2, 1, 2)
     assert (one.url, one.clients, one.channels, one.publishers, one.ramp) == (URL, 9001, 2, 3, 50.0)
