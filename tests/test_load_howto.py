@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import textwrap
 import tomllib
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from bayeux.load import command, options, scenario
 from bayeux.load.options import Options
 from tests.reports import made
 
-PAGE = (Path(__file__).parent.parent / "docs" / "howto" / "load-test.rst").read_text(encoding="utf-8")
+HOWTO = Path(__file__).parent.parent / "docs" / "howto"
+PAGE = (HOWTO / "load-test.rst").read_text(encoding="utf-8")
+SCENARIO = tomllib.loads((HOWTO / "scenario.toml").read_text(encoding="utf-8"))
 EXAMPLES = re.findall(r"^ +bayeux load (.*?)(?:  +#.*)?$", PAGE, re.MULTILINE)
 
 
@@ -57,24 +58,19 @@ def test_defaults_are_as_they_are_said_to_be(name: str, default: str) -> None:
     assert re.search(rf"{default}(``)?\s+if\s+not\s+given", found[1])
 
 
-def toml() -> str:
-    return textwrap.dedent(PAGE.partition(".. code-block:: toml\n")[2].partition("\nA phase needs")[0])
-
-
 def test_the_scenario_is_one_and_has_all_that_there_can_be() -> None:
-    values = tomllib.loads(toml())
     for table, kind in (("churn", scenario.Churn), ("slow", scenario.Slow), ("storm", scenario.Storm)):
-        [phase] = [phase for phase in values["phase"] if table in phase]
+        [phase] = [phase for phase in SCENARIO["phase"] if table in phase]
         assert list(phase[table]) == list(kind.__struct_fields__)
-    assert {name for phase in values["phase"] for name in phase} == set(scenario.Phase.__struct_fields__)
-    read = scenario.parse(values, "page")
+    assert {name for phase in SCENARIO["phase"] for name in phase} == set(scenario.Phase.__struct_fields__)
+    read = scenario.read(HOWTO / "scenario.toml")
     assert [phase.name for phase in read.phases] == ["warm-up", "visitors", "phones", "the network breaks"]
     for name in set(scenario.Scenario.__struct_fields__) - {"phases"}:
         assert f"``{name}``" in PAGE.partition("\nPhases\n")[2]
 
 
 def test_the_scenario_shows_the_defaults() -> None:
-    phases = scenario.parse(tomllib.loads(toml()), "page").phases
+    phases = scenario.read(HOWTO / "scenario.toml").phases
     assert phases[1].churn == scenario.Churn(rate=20)
     assert phases[2].slow == scenario.Slow(share=0.1)
     assert phases[3].storm == scenario.Storm()

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [options] URL\n       %(prog)s compare A.json B.json [--html FILE]"
     parser.description = (
         "Put a load on a Bayeux server: subscribers, publishers, and what became of each message. "
-        "'compare' sets two reports side by side. The exit status is 1 if something was lost.")
+        "'compare' sets two reports side by side. The exit status is 1 if something was lost, 2 if it could "
+        "not be done as asked.")
     options.add_arguments(parser)
     parser.add_argument("reports", nargs="*", type=Path, default=(), metavar="FILE", help=argparse.SUPPRESS)
 
