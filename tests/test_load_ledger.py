@@ -25,6 +25,8 @@ def test_what_comes_in_order_is_new_and_nothing_is_lost() -> None:
     ledger = Ledger(3, 10, 1)
     assert take(ledger, 3, 13, 23) == [NEW] * 3
     assert (lost(ledger, 30), ledger.is_complete(30)) == ([], True)
+    assert ledger.is_complete(33)
+    assert not ledger.is_complete(34)
 
 
 def test_what_is_left_out_is_lost() -> None:

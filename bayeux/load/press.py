@@ -173,7 +173,6 @@ class Press:
         """Publish by a schedule from now on."""
         self._schedule = schedule
         self.sent_by_phase = [0] * len(schedule.spans)
-        self._next = 0
         self._find_mine()
 
     def _find_mine(self) -> None:
