@@ -6,10 +6,10 @@ import { TRANSPORTS } from "./history.js";
 import { Plot } from "./plot.js";
 
 const rateOf = (name) => (sample) => sample.rates?.[name] ?? null;
-const total = (name) => (sample) => `${count(sample.totals[name])} since the start`;
+const total = (name) => (sample) => `${count(sample.totals[name])} in all`;
 
 const FIGURES = [
-  { title: "Held connects", color: "--teal", value: ({ held }) => held, note: () => "wait for something to tell" },
+  { title: "Held connects", color: "--teal", value: ({ held }) => held, note: () => "waiting for events" },
   { title: "Publishes/s", color: "--teal", value: rateOf("published"), note: total("published") },
   { title: "Deliveries/s", color: "--teal", value: rateOf("delivered"), note: total("delivered") },
   { title: "Queued events", color: "--ochre", value: ({ queued }) => queued, note: () => "not fetched yet" },
