@@ -12,6 +12,7 @@ const PAUSE = 250; // milliseconds between two looks at what has come
 export class Watch {
   #api = null;
   #client = null;
+  #connected; // a promise that it is: it says nothing of a server that goes before
   #watched = new Map(); // pattern -> subscription
   #come = []; // events that are not shown yet, oldest first
   #timer = null;
@@ -63,8 +64,9 @@ export class Watch {
     this.#watched.set(pattern, { subscription, item });
     byId("tools").hidden = byId("events").hidden = false;
     this.#tell(`Asking for ${pattern}`);
-    subscription.ready.then(
+    Promise.all([subscription.ready, this.#connected]).then(
       () => {
+        if (!this.#watched.has(pattern)) return;
         this.#tell(`Watching ${pattern} since ${clock(Date.now())}`);
         if (byId("watch-pattern").value === pattern) byId("watch-pattern").value = "";
       },
@@ -101,6 +103,9 @@ export class Watch {
         this.#tell(reason?.text ?? "Watching has ended", true);
       }
     });
+    this.#connected = new Promise((resolve) =>
+      client.addEventListener("state", ({ detail: { state } }) => state === "connected" && resolve()),
+    );
     client.addEventListener("error", (event) => event.preventDefault()); // who waits for it is told
     client.subscribe(SKIPPED, ({ events }) => {
       this.#skipped += events;
