@@ -6,9 +6,11 @@ Every wait is for something to be seen.
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from tests.clients.drivers import chromium, until
 from tests.test_tap import TWISTD
 
 SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
+HOWTO = Path(__file__).parent.parent / "docs" / "howto" / "admin-page.rst"
 EVIL = "<img src=x onerror=\"document.title='harm'\"><script>document.title='harm'</script>"
 CONFIGURATION = f"""\
 max_interval = 3600
@@ -396,6 +399,29 @@ def test_the_page_talks_to_nobody_else(page: Page) -> None:
         "fetch('http://127.0.0.1:9/').catch((error) => arguments[0](error.message))")
     assert error == "Failed to fetch"
     assert any("Content Security Policy" in line for line in page.console())
+
+
+def test_a_program_watches_as_the_documentation_says(page: Page, server: Server, tmp_path: Path) -> None:
+    """``docs/howto/admin-page.rst``."""
+    [program] = re.findall(r"code-block:: javascript\n\n((?:   .*\n|\n)+)", HOWTO.read_text())
+    program = textwrap.dedent(program).replace("http://127.0.0.1:9090/", server.page)
+    (tmp_path / "watch.mjs").write_text(program)
+    (tmp_path / "client.mjs").write_text(requests.get(f"{server.page}admin/client.js", timeout=10).text)
+    with subprocess.Popen(["node", "watch.mjs"], cwd=tmp_path, env={**os.environ, "KEY": KEY}, text=True,
+                          stdout=subprocess.PIPE) as process:
+        said: list[str] = []
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda lines: said.append(next(lines)), args=(process.stdout,))
+        reader.start()
+
+        def heard() -> bool:
+            server.publish("/chat/lobby", "hello")
+            return bool(said)
+
+        until(heard, lambda: "an event", pause=0.1)
+        process.kill()
+    reader.join()
+    assert said == ["/chat/lobby hello\n"]
 
 
 def test_a_server_that_goes_away_and_comes_back(page: Page, server: Server) -> None:

@@ -30,7 +30,7 @@ def text(name: str) -> str:
 def test_who_asks_for_the_port_alone_is_sent_to_the_page(desk: Desk, path: str) -> None:
     response = desk.ask(path, key=None)
     assert response.status == 302
-    assert response.headers["location"] == "/admin/"
+    assert response.headers["location"] == "admin/", "behind a proxy it may be below another path"
 
 
 @pytest.mark.parametrize("name", ["", *NAMES])

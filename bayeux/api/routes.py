@@ -226,7 +226,7 @@ class APIResource(Resource):
             return self._api.refuse(request, _nothing_here())
         try:
             if path in ("", "admin"):
-                return _send_to(request, b"/admin/")
+                return _send_to(request, b"admin/")  # whatever a proxy has put before it
             if path.startswith("admin/"):
                 return self._page.render(request, path.removeprefix("admin/"))
             if path == "v1/watch":

@@ -12,7 +12,10 @@ const HIDDEN = /[\p{Cc}\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\
 export const count = (number) => WHOLE.format(number);
 
 /** So many a second: "0", "3.4", "1,234" */
-export const rate = (number) => (number === 0 || number >= 99.95 ? WHOLE.format(number) : TENTHS.format(number));
+export function rate(number) {
+  if (number > 0 && number < 0.05) return "< 0.1";
+  return number === 0 || number >= 99.95 ? WHOLE.format(number) : TENTHS.format(number);
+}
 
 /** "12.3K": for where there is little room. */
 export const short = (number) => SHORT.format(number);
