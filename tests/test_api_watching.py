@@ -99,6 +99,8 @@ class TestWhoMay:
         """Behind a proxy the page has another origin than the request."""
         response = HTTP(desk).ask(asked(HANDSHAKE, origin="https://admin.example.org"))
         assert response.messages[0]["successful"]
+        assert response.headers["cache-control"].startswith("no-cache, no-store")
+        assert response.headers["x-content-type-options"] == "nosniff"
         assert not [name for name in response.headers if name.startswith("access-control")]
 
     def test_so_many_and_no_more(self, tmp_path: Path) -> None:
