@@ -33,6 +33,7 @@ EVIL = "<img src=x onerror=\"document.title='harm'\"><script>document.title='har
 CONFIGURATION = f"""\
 max_interval = 3600
 api_rate_period = 0.5
+ready_max_sessions = 25
 [[key]]
 id = "web"
 secret = "{SECRET}"
@@ -282,6 +283,7 @@ def test_the_sessions_have_pages(page: Page, server: Server) -> None:
         server.client()
     page.enter()
     page.shows("#sessions nav", "Page 1")
+    page.shows("#state", "Live, but not ready for more: there are 25 sessions")
     rows = "return document.querySelectorAll('#sessions tbody tr').length"
     first = page.text("#sessions tbody")
     assert page.driver.execute_script(rows) == 20
@@ -291,6 +293,7 @@ def test_the_sessions_have_pages(page: Page, server: Server) -> None:
     assert not set(page.text("#sessions .id").split()) & set(first.split())
     page.press("#before")
     page.shows("#sessions nav", "Page 1")
+    assert all("readyz" in line for line in page.console())
 
 
 def test_a_message_is_published_and_said_how_many_it_reaches(page: Page, server: Server) -> None:

@@ -36,6 +36,7 @@ let api = null;
 let timer = null;
 let rounds = 0;
 let failures = 0;
+let unready = ""; // why it is not ready for more clients, if it is not
 let since = null; // when the server was last heard of, if it is away
 
 function become(state, text) {
@@ -62,16 +63,27 @@ async function round() {
       `Version ${stats.version}, up ${duration(stats.uptime)}, ${plural(stats.connections, "connection")}, ` +
         plural(stats.channels, "channel"),
     );
-    if (rounds++ % LISTS === 0) await Promise.all([channels.refresh(asked), sessions.refresh()]);
+    if (rounds++ % LISTS === 0) await Promise.all([channels.refresh(asked), sessions.refresh(), askReady(asked)]);
     if (asked !== api) return;
     failures = 0;
     since = null;
-    become("live", "Live");
+    if (unready) become("unready", `Live, but not ready for more: ${unready}`);
+    else become("live", "Live");
   } catch (error) {
     if (asked !== api) return;
     if (!failed(error)) become("away", error.message);
   }
   if (api) plan(Math.min(PERIOD * 2 ** Math.min(failures, 5), failures ? LONGEST_PAUSE : PERIOD));
+}
+
+async function askReady(asked) {
+  try {
+    await asked.get("readyz");
+    unready = "";
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    unready = error.message;
+  }
 }
 
 function plan(pause) {
