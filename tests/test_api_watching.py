@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bayeux.api.watching import Watch
 from bayeux.messages import decode
 from bayeux.session import Link
 from tests.api import KEY, Desk, error_of
@@ -102,6 +103,9 @@ class TestWhoMay:
         assert response.headers["cache-control"].startswith("no-cache, no-store")
         assert response.headers["x-content-type-options"] == "nosniff"
         assert not [name for name in response.headers if name.startswith("access-control")]
+
+    def test_nobody_before_the_api_is_started(self, desk: Desk) -> None:
+        assert Watch(desk.hub).hub.sessions.closed
 
     def test_so_many_and_no_more(self, tmp_path: Path) -> None:
         desk = Desk(tmp_path, api_max_watchers=2)
@@ -252,8 +256,11 @@ class TestTooMuch:
         assert watcher.events() == []
         desk.advance(0.1)
         assert watcher.events() == [("/service/skipped", {"events": 7})]
-        desk.publish(12, "/a")
-        assert watcher.events() == [("/a", 12)]
+        for n in range(12, 20):
+            desk.publish(n, "/a")
+        assert watcher.events() + watcher.events() == [("/a", n) for n in range(12, 17)]
+        desk.advance(1.0)
+        assert watcher.events() == [("/service/skipped", {"events": 3})]
         desk.advance(5.0)
         assert watcher.events() == []
 
