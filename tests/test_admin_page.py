@@ -232,12 +232,16 @@ def test_another_key_is_refused(page: Page) -> None:
     assert any("401" in line for line in page.console())
 
 
-def test_the_tab_keeps_the_key_until_it_is_to_forget_it(page: Page) -> None:
+def test_the_tab_keeps_the_key_until_it_is_to_forget_it(page: Page, server: Server) -> None:
+    """With it goes all that was shown."""
+    client = server.client(user="ada")
     page.enter()
+    page.row(client)
     page.driver.refresh()
     page.shows("#state", "Live")
     page.press("#forget")
     page.shows("#login", "key, please")
+    assert client[:8] not in page.driver.execute_script("return document.documentElement.outerHTML")
     page.driver.refresh()
     page.shows("#login", "key, please")
 

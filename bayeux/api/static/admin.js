@@ -104,7 +104,7 @@ function failed(error) {
     close("The server does not take this key. Is it that of api_key_file?");
     return true;
   }
-  if (!(error instanceof Refused)) throw error;
+  if (!(error instanceof Refused)) console.error(error); // a fault of this page
   return false;
 }
 
@@ -125,8 +125,9 @@ function open(key) {
 function close(reason = "") {
   sessionStorage.removeItem(STORED);
   api = null;
-  watch.end();
-  if (byId("session").open) byId("session").close();
+  history.samples = [];
+  for (const part of [watch, sessions, channels, publish]) part.end(); // nothing stays that was for who had the key
+  troubles.show({});
   byId("board").hidden = byId("forget").hidden = true;
   byId("login").hidden = false;
   say(byId("facts"), "");

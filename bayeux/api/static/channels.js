@@ -52,6 +52,10 @@ export class Channels {
     });
   }
 
+  end() {
+    this.#rows.show([]);
+  }
+
   async refresh(api) {
     const { channels } = await api.get("v1/channels", { order: "rate", limit: MOST });
     this.#most = channels[0]?.rate ?? 0;

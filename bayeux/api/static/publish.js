@@ -23,6 +23,9 @@ export class Publish {
 
   begin(api) {
     this.#api = api;
+  }
+
+  end() {
     say(this.#said, "");
   }
 

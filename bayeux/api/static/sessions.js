@@ -50,13 +50,17 @@ export class Sessions {
     });
   }
 
-  /** Begin anew, with this API. */
   begin(api) {
     this.#api = api;
+  }
+
+  end() {
     this.#starts = [""];
     this.#next = null;
+    this.#rows.show([]);
     say(byId("sessions-said"), "");
     if (this.#dialog.open) this.#dialog.close();
+    byId("label").value = "";
   }
 
   /** Show the page as it is now. */
@@ -133,6 +137,7 @@ export class Sessions {
     const channels = session.channels.map((channel) => element("li", {}, channel));
     byId("session-channels").replaceChildren(...(channels.length ? channels : [element("li", { className: "soft" }, "none")]));
     this.#dialog.showModal();
+    byId("leave").focus(); // not what does harm
   }
 
   async #disconnect() {

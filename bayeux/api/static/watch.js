@@ -30,7 +30,6 @@ export class Watch {
   }
 
   begin(api) {
-    this.end();
     this.#api = api;
   }
 
