@@ -107,6 +107,12 @@ class TestWhoMay:
     def test_nobody_before_the_api_is_started(self, desk: Desk) -> None:
         assert Watch(desk.hub).hub.sessions.closed
 
+    def test_the_cookie_is_not_that_of_the_public_port(self, desk: Desk) -> None:
+        """Cookies know no ports, and another browser's costs a client its session (B-2)."""
+        cookie = HTTP(desk).ask(asked(HANDSHAKE)).headers["set-cookie"]
+        assert cookie.startswith("BAYEUX_WATCH=")
+        assert desk.hub.settings.cookie_name not in cookie
+
     def test_so_many_and_no_more(self, tmp_path: Path) -> None:
         desk = Desk(tmp_path, api_max_watchers=2)
         first, _ = Watcher(desk), Watcher(desk)
@@ -136,6 +142,19 @@ class TestEvents:
         watcher = Watcher(desk, "/news/*", "/news/sport", "/**")
         desk.publish(1, "/news/sport")
         assert watcher.events() == [("/news/sport", 1)]
+
+    def test_they_are_acknowledged_by_who_can(self, desk: Desk) -> None:
+        """XA-1: what is lost with a response comes again."""
+        [reply] = HTTP(desk).ask(asked({**HANDSHAKE, "ext": {"ack": True}})).messages
+        assert reply["ext"]["ack"] is True
+
+    @pytest.mark.parametrize(("setting", "value"), [
+        ("max_channel", 400), ("max_segments", 60), ("max_message", 100_000), ("max_depth", 100),
+        ("max_subscriptions", 2_000), ("max_queue", 5), ("max_queue_bytes", 5_000), ("max_batch", 200),
+        ("max_body", 2_000_000), ("max_ext", 10_000), ("max_subscribe", 200), ("timeout", 20.0)])
+    def test_watchers_have_the_limits_of_the_server(self, tmp_path: Path, setting: str, value: float) -> None:
+        desk = Desk(tmp_path, **{setting: value})
+        assert getattr(desk.service.api.watch.hub.settings, setting) == value
 
     def test_each_watcher_gets_its_own(self, desk: Desk) -> None:
         one, other = Watcher(desk, "/a"), Watcher(desk, "/b")

@@ -142,9 +142,9 @@ class _Subscriptions(Extension):
 def _settings(settings: Settings) -> Settings:
     """Return the settings of the watchers' hub: the limits of the other, and as little else as can be."""
     return Settings(
-        connection_types=("long-polling",), extensions=(), legacy_clients=False, overflow="drop_oldest",
-        max_sessions_per_browser=-1, cookie_name="BAYEUX_WATCH", cookie_path="/v1/watch",
-        cookie_same_site="Strict", timeout=settings.timeout, interval=_INTERVAL,
+        connection_types=("long-polling",), extensions=("ack",), legacy_clients=False, overflow="drop_oldest",
+        # Cookies know no ports: by the usual name it would be that of the public one.
+        cookie_name="BAYEUX_WATCH", cookie_same_site="Strict", timeout=settings.timeout, interval=_INTERVAL,
         max_body=settings.max_body, max_message=settings.max_message, max_batch=settings.max_batch,
         max_depth=settings.max_depth, max_ext=settings.max_ext, max_channel=settings.max_channel,
         max_segments=settings.max_segments, max_subscribe=settings.max_subscribe,
