@@ -476,6 +476,9 @@ def test_nothing_is_wider_than_the_screen(page: Page, server: Server) -> None:
             until(lambda: page.driver.execute_script("return innerWidth") == width,  # noqa: B023 - at once
                   lambda: "the width")
             assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+            wider = ("return [...document.querySelectorAll('.card, #events li')].filter((each) => "
+                     "each.scrollWidth > each.clientWidth).map((each) => each.innerText)")
+            assert page.driver.execute_script(wider) == [], width
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
