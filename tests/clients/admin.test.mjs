@@ -25,7 +25,7 @@ const { count, duration, plural, rate, shorten, visible } = await load("format.j
 const stats = (uptime, counters = {}) => ({
   uptime,
   sessions: 3,
-  sessions_by_transport: { websocket: 2, none: 1 },
+  sessions_by_transport: { websocket: 2, eventsource: 1 },
   held_connects: 1,
   queued_events: 4,
   counters: { published: 0, queued: 0, dropped: 0, failures: {}, refused: {}, application_errors: 0, ...counters },
@@ -36,7 +36,7 @@ describe("history", () => {
     const sample = new History(60_000, 6_000).add(stats(10), 1_000);
     assert.deepEqual(
       [sample.time, sample.sessions, sample.held, sample.queued, sample.transports, sample.rates],
-      [1_000, 3, 1, 4, { websocket: 2, none: 1 }, null],
+      [1_000, 3, 1, 4, { websocket: 2, eventsource: 1 }, null],
     );
   });
 

@@ -17,8 +17,6 @@ const FIGURES = [
   { title: "Failures/s", color: "--madder", value: rateOf("failed"), note: total("failed") },
 ];
 
-const NAMES = { none: "between two connects" };
-
 /** A number that is a rate or a count, and a dash for none. */
 const write = (figure, number) => (number === null ? "–" : figure.title.endsWith("/s") ? rate(number) : count(number));
 
@@ -66,7 +64,7 @@ export class Figures {
     for (const name of TRANSPORTS) {
       const number = element("b", {}, "0");
       this.#legend.set(name, number);
-      legend.append(element("li", { className: name }, number, ` ${NAMES[name] ?? name}`));
+      legend.append(element("li", { className: name }, number, ` ${name}`));
     }
     const series = TRANSPORTS.map((name) => ({
       color: `--${name}`,

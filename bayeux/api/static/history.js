@@ -1,7 +1,7 @@
 /** What the server has said of itself in the last minutes, and what follows from two such words. */
 
-/** The transports, in the order in which they are shown; what has none waits for its next connect. */
-export const TRANSPORTS = ["websocket", "eventsource", "long-polling", "callback-polling", "none"];
+/** The transports, in the order in which they are shown. */
+export const TRANSPORTS = ["websocket", "eventsource", "long-polling", "callback-polling"];
 
 const sum = (counts) => Object.values(Object(counts)).reduce((total, each) => total + each, 0);
 
