@@ -241,7 +241,8 @@ class BayeuxServer(BayeuxService):
 
     def _api_listens(self, port: IListeningPort, text: str) -> None:
         self._api_ports.append(port)
-        self._log.info("The API is served on {where}", event="listening", where=_where(port, text))
+        self._log.info("The API is served on {where}, with its page at /admin/", event="listening",
+                       where=_where(port, text))
 
     def _raise_open_files(self) -> None:
         """Raise the soft limit of open files to the hard one: each client needs one."""

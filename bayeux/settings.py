@@ -198,6 +198,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publishes are counted by channel for this long; what is told is the rate of the last such time."""
     max_counted_channels: Limit = 10_000
     """Channels of which publishes are counted in that time, for the API; of more they are not."""
+    api_max_watchers: Limit = 10
+    """Pages and programs that watch channels by the API at once; one more is refused."""
+    api_watch_rate: PerSecond = 100.0
+    """Events that are shown to them; of more than so many a second the rest is left out, which they are
+    told.  0: any number."""
     ready_max_sessions: Annotated[int, Meta(ge=0)] = 0
     """With so many sessions the server says by ``/readyz`` that it is not ready for more; 0: never."""
 

@@ -64,7 +64,8 @@ async def ask(url: str, key: str | None = KEY) -> int:
 
 def api_of(lines: list[str]) -> str:
     """Return the API's address, as it has been logged."""
-    return next(found[1] for line in lines if (found := re.fullmatch(r"The API is served on (.*)", line)))
+    said = re.compile(r"The API is served on (.*), with its page at /admin/")
+    return next(found[1] for line in lines if (found := said.fullmatch(line)))
 
 
 @pytest_twisted.ensureDeferred

@@ -82,6 +82,15 @@ class Unauthorized(APIError):
         super().__init__("unauthorized", text, headers=((b"WWW-Authenticate", b'Bearer realm="bayeux"'),))
 
 
+class WrongMethod(APIError):
+    """A request is to do what cannot be done there; ``allowed`` are the methods that can."""
+
+    def __init__(self, *allowed: str) -> None:
+        names = ", ".join(allowed)
+        super().__init__("method_not_allowed", f"here is only {names}",
+                         headers=((b"Allow", names.encode("ascii")),))
+
+
 def of_envelope(error: EnvelopeError) -> APIError:
     """Return the error for a body that cannot be read at all."""
     if error.limit in ("max_batch", "max_refused"):

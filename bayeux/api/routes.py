@@ -18,11 +18,13 @@ from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bayeux.api.channels import ChannelList
-from bayeux.api.errors import APIError, Unauthorized
+from bayeux.api.errors import APIError, Unauthorized, WrongMethod
 from bayeux.api.openapi import describe_api
+from bayeux.api.pages import AdminPage
 from bayeux.api.publishing import Publisher, Result
 from bayeux.api.sessions import SessionIndex, describe
 from bayeux.api.status import Status
+from bayeux.api.watching import Watch
 from bayeux.channels import is_pattern
 from bayeux.hub import Hub
 from bayeux.messages import NO_CHANNEL
@@ -55,6 +57,7 @@ class API:
         self._metrics_type = metrics_type
         self._description = msgspec.json.encode(
             describe_api(hub.settings, with_metrics=metrics is not None))
+        self.watch = Watch(hub)
         self.resource = APIResource(self)
 
     # -- for anybody ----------------------------------------------------------------------------
@@ -80,7 +83,7 @@ class API:
     @app.route("/metrics", methods=["GET"])
     def metrics(self, request: Request) -> bytes:
         """Let Prometheus read."""
-        self._authorize(request)
+        self.authorize(request)
         if self._metrics is None:
             raise APIError("not_found", "this server has no metrics")
         return write(request, self._metrics(), self._metrics_type.encode("ascii"))
@@ -88,7 +91,7 @@ class API:
     @app.route("/v1/stats", methods=["GET"])
     def stats(self, request: Request) -> bytes:
         """Tell how many of everything there are, and what has happened so far."""
-        self._authorize(request)
+        self.authorize(request)
         return answer(request, self._status.stats())
 
     @app.route("/v1/publish", methods=["POST"])
@@ -112,7 +115,7 @@ class API:
     @app.route("/v1/sessions", methods=["GET"])
     def sessions(self, request: Request) -> bytes:
         """List sessions, so many at a time."""
-        self._authorize(request)
+        self.authorize(request)
         query = Query(request, "limit", "after")
         found, more = self._index.page(query.after, query.limit(self._hub.settings.api_max_page))
         return answer(request, {"sessions": [describe(*each) for each in found],
@@ -121,14 +124,14 @@ class API:
     @app.route("/v1/sessions/<label>", methods=["GET"])
     def session(self, request: Request, label: str) -> bytes:
         """Tell of one session, and what it is subscribed to."""
-        self._authorize(request)
+        self.authorize(request)
         session, age = self._find(label)
         return answer(request, {**describe(session, age), "channels": session.subscriptions})
 
     @app.route("/v1/sessions/<label>", methods=["DELETE"])
     def disconnect(self, request: Request, label: str) -> bytes:
         """End a session: its client is told not to come back by itself (X-6)."""
-        self._authorize(request)
+        self.authorize(request)
         self._find(label)[0].disconnect()
         request.setResponseCode(204)
         request.responseHeaders.removeHeader(b"Content-Type")  # twisted.web's default
@@ -137,7 +140,7 @@ class API:
     @app.route("/v1/channels", methods=["GET"])
     def channels(self, request: Request) -> bytes:
         """List channels, so many at a time."""
-        self._authorize(request)
+        self.authorize(request)
         query = Query(request, "limit", "after", "pattern", "order")
         pattern, order = query.get("pattern"), query.get("order", "name")
         if pattern is not None and not is_pattern(pattern):
@@ -150,7 +153,7 @@ class API:
 
     # -- what they have in common ---------------------------------------------------------------
 
-    def _authorize(self, request: Request) -> None:
+    def authorize(self, request: Request) -> None:
         """Raise ``Unauthorized`` unless the request has the key."""
         if not self._has_key(request):
             raise Unauthorized
@@ -192,9 +195,7 @@ class API:
         """Answer a request that has failed, however; here errors become answers."""
         error = failure.value
         if isinstance(error, MethodNotAllowed):
-            allowed = ", ".join(sorted(error.valid_methods or ()))
-            error = APIError("method_not_allowed", f"here is only {allowed}",
-                             headers=((b"Allow", allowed.encode("ascii")),))
+            error = WrongMethod(*sorted(error.valid_methods or ()))
         elif isinstance(error, HTTPException):  # also where werkzeug would send somebody elsewhere
             error = _nothing_here()
         elif not isinstance(error, APIError):
@@ -204,7 +205,10 @@ class API:
 
 
 class APIResource(Resource):
-    """The tree of the API for twisted.web, which keeps from klein what klein would stumble over."""
+    """The tree of the API for twisted.web: the admin page, what watches, and all else by klein.
+
+    It keeps from klein what that would stumble over.
+    """
 
     isLeaf = True
 
@@ -212,15 +216,34 @@ class APIResource(Resource):
         super().__init__()
         self._api = api
         self._klein: KleinResource = api.app.resource()
+        self._page = AdminPage()
 
     def render(self, request: Request) -> Any:
         """Answer one request."""
         try:
-            b"/".join(request.postpath or ()).decode("utf-8")
+            path = b"/".join(request.postpath or ()).decode("utf-8")
         except UnicodeDecodeError:
             return self._api.refuse(request, _nothing_here())
+        try:
+            if path in ("", "admin"):
+                return _send_to(request, b"admin/")  # whatever a proxy has put before it
+            if path.startswith("admin/"):
+                return self._page.render(request, path.removeprefix("admin/"))
+            if path == "v1/watch":
+                return self._watch(request)
+        except APIError as error:
+            return self._api.refuse(request, error)
         request.requestHeaders.setRawHeaders(b"Host", [b"localhost"])  # werkzeug would fail on some
         return self._klein.render(request)
+
+    def _watch(self, request: Request) -> Any:
+        """Hand a request over to those who watch; it is a Bayeux one, of which klein knows nothing."""
+        self._api.authorize(request)
+        if request.method != b"POST":
+            raise WrongMethod("POST")
+        # The key says who it is; the origin says nothing more, and is another one behind some proxies.
+        request.requestHeaders.removeHeader(b"Origin")
+        return self._api.watch.resource.render(request)
 
 
 class Query:
@@ -269,6 +292,15 @@ def write(request: Request, body: bytes, content_type: bytes = _JSON) -> bytes:
     request.setHeader(b"Content-Type", content_type)
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
+
+
+def _send_to(request: Request, place: bytes) -> bytes:
+    """Send whoever asks for the port alone to its page."""
+    if request.method not in (b"GET", b"HEAD"):
+        raise WrongMethod("GET", "HEAD")
+    request.setResponseCode(302)
+    request.setHeader(b"Location", place)
+    return write(request, b"", b"text/plain")
 
 
 def _body(request: Request) -> bytes:

@@ -54,11 +54,13 @@ class APIService(Service):
         """Begin to count."""
         super().startService()
         self._traffic.start()
+        self.api.watch.start()
         self._hub.sessions.counter = self._traffic.count
 
     def stopService(self) -> None:
         """Count no more."""
         super().stopService()
+        self.api.watch.stop()
         self._hub.sessions.counter = None
         self._traffic.stop()
 

@@ -1,0 +1,153 @@
+"""Watching channels by the API: a Bayeux server within the server, which has nothing but a copy to give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from bayeux.channels import META_SUBSCRIBE, META_UNSUBSCRIBE
+from bayeux.errors import TooBusy
+from bayeux.extensions import Call, Extension
+from bayeux.hub import Hub
+from bayeux.messages import Message, Reply
+from bayeux.policy import Policy, Verdict
+from bayeux.rates import Rate
+from bayeux.session import Link, Session
+from bayeux.settings import Settings
+from bayeux.web.resource import BayeuxResource
+
+SKIPPED = "/service/skipped"
+"""Where watchers are told of events that they have not been shown."""
+_NOTICE_DELAY = 1.0
+"""Seconds for which such events are counted before they are told of."""
+
+_INTERVAL = 0.2
+"""Seconds between two polls, so that what comes in that time comes together."""
+
+
+class Watch:
+    """Shows events to whoever has the API's key, by long-polling; ``resource`` answers the requests.
+
+    It has a hub of its own, so that whoever watches is no client of the hub that is watched: needs no
+    permission there, is not counted, fills no queue.  The first subscription to a pattern makes this object
+    a callback of that hub, and the end of the last undoes it.  Events beyond ``api_watch_rate`` are left
+    out, as are the oldest of those that somebody does not fetch; watchers are told how many.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._watched = hub
+        self._clock = hub.sessions.clock
+        settings, self._metrics = hub.settings, hub.metrics
+        self.hub = Hub(self._clock, _settings(settings), _Watchers(self))
+        """That of the watchers."""
+        self.hub.add_listener(self)
+        self.hub.add_extension(_Subscriptions(self))
+        self.hub.close()  # until it is started
+        self.resource = BayeuxResource(self.hub)
+        self._followed: set[str] = set()
+        self._rate: Rate | None = None
+        if settings.api_watch_rate:
+            self._rate = Rate(settings.api_watch_rate, max(1, int(settings.api_watch_rate)))
+        self._full_at = 0.0
+        self._skipped = 0
+        self._notice: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Let people watch."""
+        self.hub.open()
+
+    def stop(self) -> None:
+        """Answer whoever is waiting, and follow nothing any more."""
+        self.hub.close()
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
+
+    def check_room(self) -> None:
+        """Raise ``TooBusy`` if there is no room for one more who watches."""
+        if len(self.hub.sessions) >= self._watched.settings.api_max_watchers:
+            self._metrics.limited["api_max_watchers"] += 1
+            raise TooBusy
+
+    def follow(self) -> None:
+        """Have those events come that somebody watches, and no others."""
+        wanted = set(self.hub.sessions.patterns())
+        for pattern in wanted - self._followed:
+            self._watched.subscribe(pattern, self._show)
+        for pattern in self._followed - wanted:
+            self._watched.unsubscribe(pattern, self._show)
+        self._followed = wanted
+
+    def session_added(self, session: Session) -> None:
+        """Do nothing: nobody watches anything yet."""
+
+    def session_removed(self, session: Session, reason: str) -> None:
+        """Follow no longer what only this one has watched."""
+        self.follow()
+
+    def _show(self, channel: str, data: Any) -> None:
+        if self._rate is not None:
+            now = self._clock.seconds()
+            if self._rate.wait(self._full_at, now):
+                self._skip(1, "api_watch_rate")
+                return
+            self._full_at = self._rate.take(self._full_at, now)
+        dropped = self.hub.metrics.dropped
+        self.hub.publish(channel, data)
+        if self.hub.metrics.dropped > dropped:
+            self._skip(self.hub.metrics.dropped - dropped, "max_queue")
+
+    def _skip(self, count: int, limit: str) -> None:
+        self._metrics.limited[limit] += count
+        self._skipped += count
+        if self._notice is None:
+            self._notice = self._clock.callLater(_NOTICE_DELAY, self._tell)
+
+    def _tell(self) -> None:
+        self._notice, skipped = None, self._skipped
+        self._skipped = 0
+        for session in tuple(self.hub.sessions):
+            session.deliver(SKIPPED, {"events": skipped})
+
+
+class _Watchers(Policy):
+    """Watchers watch and do nothing else; who they are has been asked before anything comes here."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def can_handshake(self, message: Message, link: Link) -> Verdict:
+        """Allow it, if there is room."""
+        self._watch.check_room()
+        return True
+
+    def can_publish(self, session: Session | None, channel: str, message: Message, link: Link) -> Verdict:
+        """Refuse: here is a copy, and ``/v1/publish`` is for the original."""
+        return False
+
+
+class _Subscriptions(Extension):
+    """Notices what watchers subscribe to."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def outgoing(self, reply: Reply, call: Call) -> None:
+        """Look at what is watched now."""
+        if reply.channel in (META_SUBSCRIBE, META_UNSUBSCRIBE):
+            self._watch.follow()
+
+
+def _settings(settings: Settings) -> Settings:
+    """Return the settings of the watchers' hub: the limits of the other, and as little else as can be."""
+    return Settings(
+        connection_types=("long-polling",), extensions=("ack",), legacy_clients=False, overflow="drop_oldest",
+        # Cookies know no ports: by the usual name it would be that of the public one.
+        cookie_name="BAYEUX_WATCH", cookie_same_site="Strict", timeout=settings.timeout, interval=_INTERVAL,
+        max_body=settings.max_body, max_message=settings.max_message, max_batch=settings.max_batch,
+        max_depth=settings.max_depth, max_ext=settings.max_ext, max_channel=settings.max_channel,
+        max_segments=settings.max_segments, max_subscribe=settings.max_subscribe,
+        max_subscriptions=settings.max_subscriptions, max_queue=settings.max_queue,
+        max_queue_bytes=settings.max_queue_bytes,
+    )
