@@ -83,10 +83,10 @@ class Connects:
 
     def _has_room(self, session: Session, link: Link, reply: Reply) -> bool:
         """Say whether one more connect may be held; if not, the reply is made that it is answered with."""
-        if not isinstance(link, Stream) and self._sessions.crowded(session):
+        if not isinstance(link, Stream) and self._sessions.holds.crowded(session):
             self._turn_away(session, reply)
             return False
-        limit = self._sessions.full(session)
+        limit = self._sessions.holds.full(session)
         if limit:
             self._metrics.limited[limit] += 1
             self._put_off(session, reply)

@@ -69,7 +69,7 @@ class Exposition(Collector):
             "bayeux_build_info": {_VERSIONS: 1},
             "bayeux_uptime_seconds": self._seconds() - self._start,
             "bayeux_sessions": _value(MEASURED["bayeux_sessions"], sessions.by_transport),
-            "bayeux_held_connects": sessions.held,
+            "bayeux_held_connects": len(sessions.holds),
             "bayeux_channels": sessions.channels,
             "bayeux_connections": len(endpoint.connections),
             "bayeux_streams": _value(MEASURED["bayeux_streams"], endpoint.streams.by_transport),

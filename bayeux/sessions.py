@@ -17,6 +17,7 @@ from bayeux.credentials import Credential
 from bayeux.deadlines import Deadlines
 from bayeux.errors import BayeuxError, TooBusy, TooMany
 from bayeux.extensions import Extensions
+from bayeux.holds import Holds, count
 from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
 from bayeux.queues import QueueOverflow
@@ -60,10 +61,9 @@ class Sessions:
         """Returns the live session of that id, None if there is none (I-3)."""
         self._registry: Registry[Session] = Registry()
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
-        self.held_by_browser: dict[str, int] = {}
-        """How many connects each browser has held (B-3)."""
+        self.holds = Holds(settings)
+        """The connects that wait."""
         self._by_address: dict[str, int] = {}
-        self._held_by_address: dict[str, int] = {}
         self._woken: dict[Session, None] = {}
         self._woken_at = 0.0
         """When the first of these was."""
@@ -72,8 +72,6 @@ class Sessions:
         self.by_transport: Counter[str] = Counter()
         """How many sessions each transport has."""
         self.listeners: list[SessionListener] = []
-        self.held = 0
-        """How many connects are held now (Q-11, G-14)."""
         self.closed = False
         self._leaving: deque[Session] = deque()
         """Whom nobody has told yet that the server stops."""
@@ -83,8 +81,6 @@ class Sessions:
         self._connects: Rate | None = None
         if settings.connects_per_second:
             self._connects = Rate(settings.connects_per_second, settings.connects_burst)
-        self._limits_addresses = settings.max_held_per_address < settings.max_held
-        self._limits_browsers = settings.max_sessions_per_browser >= 0
         self._usual_advice = Advice("retry", round(1000 * settings.interval), round(1000 * settings.timeout))
 
     def __len__(self) -> int:
@@ -101,8 +97,8 @@ class Sessions:
 
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
-        return not (self._by_id or self._by_address or self._registry or self._held_by_address
-                    or self.held_by_browser or self._deadlines or self.backlog or +self.by_transport)
+        return not (self._by_id or self._by_address or self._registry or self.holds.by_browser
+                    or self.holds or self._deadlines or self.backlog or +self.by_transport)
 
     @property
     def pending_deadlines(self) -> int:
@@ -140,7 +136,7 @@ class Sessions:
         session.address = link.address
         session.transport = link.connection_type
         self.by_transport[session.transport] += 1
-        _count(self._by_address, client, 1)
+        count(self._by_address, client, 1)
         session.grace = self._settings.interval + self._settings.max_interval
         self._by_id[session.id] = session
         self._metrics.sessions_added += 1
@@ -153,13 +149,13 @@ class Sessions:
         if not session.alive:
             return
         if session.state is State.HELD:
-            self._count(session, -1)
+            self.holds.count(session, -1)
         parked = session.unpark(State.REMOVED)
         session.removed_by = why
         stream = self._part(session)
         del self._by_id[session.id]
         self._deadlines.forget(session)
-        _count(self._by_address, self._client(session.address), -1)
+        count(self._by_address, self._client(session.address), -1)
         for pattern in session.subscriptions:
             self._registry.remove(pattern, session)
         session.subscriptions = ()
@@ -401,22 +397,6 @@ class Sessions:
 
     # -- holding connects -----------------------------------------------------------------------
 
-    def crowded(self, session: Session) -> bool:
-        """Say whether the session's browser already holds as many connects as it may (B-3, B-4)."""
-        limit = self._settings.max_sessions_per_browser
-        browser = session.browser_id
-        return browser is not None and 0 <= limit <= self.held_by_browser.get(browser, 0)
-
-    def full(self, session: Session) -> str:
-        """Return the setting of which no more connects may be held, "" if they may (G-14)."""
-        if self.held >= self._settings.max_held:
-            return "max_held"
-        if self._limits_addresses and (
-            self._held_by_address.get(self._client(session.address), 0) >= self._settings.max_held_per_address
-        ):
-            return "max_held_per_address"
-        return ""
-
     def connecting(self, session: Session) -> Parked | None:
         """Take note of a connect: expiry stops (Q-3), and an older one makes room for it (K-12).
 
@@ -437,7 +417,7 @@ class Sessions:
     def _supersede(self, session: Session) -> Parked | None:
         """Take the held connect out of the way of something newer, which is to release it."""
         self._metrics.superseded += 1
-        self._count(session, -1)
+        self.holds.count(session, -1)
         session.until = None
         return session.unpark(State.CONNECTED)
 
@@ -445,7 +425,7 @@ class Sessions:
         """Hold a connect for at most so long (K-7)."""
         self._metrics.held += 1
         session.park(link, parked)
-        self._count(session, 1)
+        self.holds.count(session, 1)
         session.until = self.clock.seconds() + seconds
         self._arm(session)
 
@@ -454,7 +434,7 @@ class Sessions:
         if self.closed and why is not Release.LOST:
             self.remove(session, "shutdown", Release.SHUTDOWN)  # its client might not be told otherwise
             return
-        self._count(session, -1)
+        self.holds.count(session, -1)
         parked = session.unpark(State.CONNECTED)
         session.until = None  # a deadline that still comes will find nothing to do
         if why is Release.LOST:
@@ -503,14 +483,6 @@ class Sessions:
         if self._connects is None:
             return 0.0
         return self._connects.wait(session.connects_full_at, self.clock.seconds())
-
-    def _count(self, session: Session, step: int) -> None:
-        """Count a held connect in or out; a browser has few connections, but streams are not of these."""
-        self.held += step
-        if self._limits_addresses:
-            _count(self._held_by_address, session.address, step)
-        if self._limits_browsers and session.browser_id is not None and not isinstance(session.link, Stream):
-            _count(self.held_by_browser, session.browser_id, step)
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -584,12 +556,3 @@ class Sessions:
 
 def _is_out_of_reach(session: Session) -> bool:
     return session.state is not State.HELD and session.stream is None
-
-
-def _count(counts: dict[str, int], key: str, step: int) -> None:
-    """Count up or down, and keep nothing of what has come to none."""
-    count = counts.get(key, 0) + step
-    if count:
-        counts[key] = count
-    else:
-        del counts[key]

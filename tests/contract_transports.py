@@ -630,7 +630,7 @@ class TransportContract:
         assert driver.net.session(driver.id) is not None
         driver.net.advance(2 * SWEEP)
         assert driver.net.session(driver.id) is None
-        assert driver.net.hub.sessions.held == 0
+        assert len(driver.net.hub.sessions.holds) == 0
 
     @pytest.mark.parametrize("other", DRIVERS, ids=lambda driver: driver.connection_type)
     def test_events_of_a_lost_carrier_come_by_another(self, net, other):

@@ -123,7 +123,7 @@ def test_who_is_put_off_and_does_not_wait_is_held_up(settings: dict[str, Any]) -
     assert [reply["advice"]["interval"] for reply in replies] == [2000] * BURST
     assert client.connect().held
     world.clock.advance(INTERVAL)
-    assert world.hub.sessions.held == 1
+    assert len(world.hub.sessions.holds) == 1
 
 
 # -- who does not acknowledge: XA-6 -------------------------------------------------------------

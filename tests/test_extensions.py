@@ -484,7 +484,7 @@ class TestWaitingOnTheWayIn:
         verdict.callback(None)
         assert carrier.held is not lost
         assert client.session.state is (State.CONNECTED if lost else State.HELD)
-        assert world.hub.sessions.held == (0 if lost else 1)
+        assert len(world.hub.sessions.holds) == (0 if lost else 1)
         world.clock.advance(30)
         world.clock.advance(12)
         assert not client.session.alive

@@ -1491,11 +1491,11 @@ class TestReentrancy:
         second = client.connect()
         assert first.why is second.why is Release.SUPERSEDED
         assert pipelined[0].held
-        assert world.hub.sessions.held_by_browser == {"b": 1}
+        assert world.hub.sessions.holds.by_browser == {"b": 1}
         world.hub.publish("/a", 1)
         world.turn()
         assert events(pipelined[0].messages) == [1]
-        assert world.hub.sessions.held_by_browser == {}
+        assert world.hub.sessions.holds.by_browser == {}
 
     def test_loss_of_a_superseded_connect_leaves_the_newer_one(self) -> None:
         """K-12, N-4: also when the loss comes after all else."""
@@ -1620,7 +1620,7 @@ class TestLimitsByAddress:
         assert reply["advice"] == {"reconnect": "retry", "interval": 2000, "timeout": 30000}
         held.lose()
         assert second.connect().held
-        assert world.hub.sessions.held == 1
+        assert len(world.hub.sessions.holds) == 1
 
     def test_nothing_stays_of_sessions_that_are_gone(self) -> None:
         """Q-6: not even an entry in a list of deadlines."""

@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"metrics"},
     {"eventloop", "garbage", "lag", "queues", "signals"},
     {"session"},
-    {"backlog"},
+    {"backlog", "holds"},
     {"extensions", "journal", "policy"},
     {"access"},
     {"extensions.ack", "extensions.activity", "extensions.binary", "extensions.signing",

@@ -1040,7 +1040,7 @@ def test_no_browser_is_remembered_when_its_holds_have_ended(server):
     """B-5: the counts themselves do not leak."""
     for call in full(server).values():
         call.lost()
-    assert not server.hub.sessions.held_by_browser
+    assert not server.hub.sessions.holds.by_browser
 
 
 # -- a superseded connect: K-12 -------------------------------------------------------------------
@@ -1538,7 +1538,7 @@ def test_a_connect_lost_while_an_extension_thinks_is_not_held_afterwards(thinkin
     call = server.post(connect(client))
     call.lost()
     server.slow.verdicts[0].callback(None)
-    assert server.hub.sessions.held == 0
+    assert len(server.hub.sessions.holds) == 0
     server.clock.advance(12)
     assert len(server.hub.sessions) == 0
     assert not call.answered

@@ -176,7 +176,7 @@ class Sessions(RuleBasedStateMachine):
     def holds_are_counted_by_browser(self) -> None:
         held = Counter(peer.client.session.browser_id for peer in self.everybody if peer.carriers)
         del held[None]
-        assert self.world.hub.sessions.held_by_browser == held
+        assert self.world.hub.sessions.holds.by_browser == held
         assert all(count <= 2 for count in held.values())
 
     def teardown(self) -> None:

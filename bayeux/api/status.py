@@ -41,7 +41,7 @@ class Status:
             "uptime": round(sessions.clock.seconds() - self._start, 3),
             "sessions": len(sessions),
             "sessions_by_transport": +sessions.by_transport,
-            "held_connects": sessions.held,
+            "held_connects": len(sessions.holds),
             "queued_events": sessions.backlog.measure().events,
             "channels": sessions.channels,
             "connections": len(self._endpoint.connections),
