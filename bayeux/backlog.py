@@ -55,9 +55,4 @@ class Backlog:
         return Depth(len(queues), sum(map(len, queues)), sum(sizes), max(sizes, default=0))
 
     def _tidy(self) -> None:
-        self._sessions = {one: None for one in self._sessions if one.queue.events or _waits(one)}
-
-
-def _waits(session: Session) -> bool:
-    """Say whether what comes for a session will wait, without it being added once more."""
-    return session.stream is not None and session.stream.congested
+        self._sessions = {one: None for one in self._sessions if one.queue.events}

@@ -244,8 +244,6 @@ class Sessions:
             self._part(session)
         session.stream, stream.session = stream, session
         self.moved(session, stream.connection_type)
-        if stream.congested:
-            self.backlog.add(session)
         if session.queue:
             self._wake(session)
         if previous is not None:
@@ -356,7 +354,7 @@ class Sessions:
                 self._woken_at = self.clock.seconds()
                 self.clock.callLater(0, self._flush)
             self._woken[session] = None
-        else:
+        elif session.alive:
             self.backlog.add(session)
 
     def _flush(self) -> None:
@@ -382,8 +380,8 @@ class Sessions:
             session.stream.push()
         elif session.state is State.HELD:
             self.release(session, Release.EVENTS)
-            if session.queue.events:  # until they are acknowledged
-                self.backlog.add(session)
+        if session.queue.events and session.alive:  # as nobody takes them now, or has acknowledged them
+            self.backlog.add(session)
 
     def _client(self, address: str) -> str:
         return client_of(address, self._settings.ipv6_prefix)

@@ -4,7 +4,7 @@ import pytest
 
 from bayeux.backlog import Backlog, Depth
 from bayeux.messages import Event
-from bayeux.session import Session, Stream
+from bayeux.session import Session
 from bayeux.settings import Settings
 from tests.fakenet import HANDSHAKE, HTTP, Net, WebSocketClient, connect, post, subscribe
 
@@ -72,20 +72,6 @@ def test_without_being_measured_it_does_not_grow_for_ever(backlog):
         session.take()
         assert len(backlog) < 200
     assert backlog.measure() == Depth(10, 10, 100, 10)
-
-
-def test_a_stream_that_is_congested_is_watched_though_nothing_waits_yet(backlog):
-    """What comes next will wait, and nobody says so."""
-    session = Session(None)
-    session.stream = Stream("websocket", congested=True)
-    backlog.add(session)
-    assert backlog.measure() == NOTHING
-    session.queue.put(Event("/news", b"1"), SETTINGS)
-    assert backlog.measure().events == 1
-    session.take()
-    session.stream.congested = False
-    assert backlog.measure() == NOTHING
-    assert not backlog
 
 
 # -- in a server ----------------------------------------------------------------------------------
@@ -184,3 +170,43 @@ def test_a_session_that_moves_to_a_stream_that_is_congested_is_watched():
     net.hub.sessions.bind(net.session(client), link)
     net.publish(1)
     assert depth(net).events == 1
+
+
+def test_what_travels_with_connects_only_waits_between_two_of_them():
+    """D-7: though there is a stream."""
+    net = Net()
+    socket = WebSocketClient(net)
+    (reply,) = socket.ask({**HANDSHAKE, "ext": {"ack": True}})
+    client = reply["clientId"]
+    socket.ask(connect(client, ext={"ack": 0}), subscribe(client, "/news"))
+    net.publish(1)
+    assert depth(net).events == 1
+    net.publish(2)
+    assert depth(net).events == 2
+
+
+def test_an_event_that_comes_in_the_turn_in_which_a_stream_is_lost_waits():
+    net = Net()
+    socket = WebSocketClient(net)
+    (reply,) = socket.ask(HANDSHAKE)
+    client = reply["clientId"]
+    socket.ask(connect(client), subscribe(client, "/news"))
+    net.hub.publish("/news", 1)
+    socket.wire.lose()
+    net.advance(0)
+    assert depth(net).events == 1
+
+
+def test_nothing_is_kept_of_sessions_that_a_stop_has_ended():
+    """Though what they have not acknowledged goes out with the last word."""
+    net = Net()
+    http, client = poller(net, "/news", handshake={**HANDSHAKE, "ext": {"ack": True}})
+    http.ask(post(connect(client, ext={"ack": 0}, advice={"timeout": 0})))
+    HTTP(net).send(post(connect(client, ext={"ack": 1})))
+    net.hub.publish("/news", 1)
+    net.hub.sessions.stop_accepting()
+    net.advance(0)
+    while net.hub.sessions.retire(100):
+        pass
+    net.advance(0)
+    assert not net.hub.sessions.backlog

@@ -302,6 +302,22 @@ def test_what_is_for_other_pages_is_not_counted(front):
     assert traffic(front) == (0, 0)
 
 
+def test_what_is_counted_is_not_taken_back(front):
+    """Or it would look as if the server had been started anew."""
+    wire = front.open()
+    whole, counted = post(HANDSHAKE) + request(path="/other"), [0]
+    for number in range(len(whole)):
+        wire.send(whole[number:number + 1])
+        counted.append(traffic(front)[0])
+    assert counted == sorted(counted)
+    assert counted[-1] == len(post(HANDSHAKE))
+
+
+def test_what_is_no_request_is_counted(front):
+    front.open().send(b"POST /bayeux HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nbody")
+    assert traffic(front)[0] == len(b"POST /bayeux HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nbody")
+
+
 def test_server_sent_events_are_counted(net):
     _, client = poller(net, "/news")
     http = HTTP(net)

@@ -140,8 +140,6 @@ class Connection(Stream):
         if self.congested or self.closing:
             return  # Twisted says so with every write; and the last thing to be read is the peer's farewell
         self.congested = True
-        if self.session is not None:
-            self._streams.hub.sessions.backlog.add(self.session)
         self.wait(self._streams.settings.write_timeout)
         self.transport.pauseProducing()
 

@@ -134,12 +134,12 @@ class Door:
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the peer sends."""
-        self._site.metrics.bytes_received += len(data)
         if self._state is _State.CLOSING:
             return
         if self._state is _State.READING and not self._buffer and (
             (request := self._again(data)) is not None and len(data) == request.size
         ):
+            self._site.metrics.bytes_received += len(data)
             self._in_loop = True
             self._respond(request)
             self._in_loop = False
@@ -213,7 +213,8 @@ class Door:
         """Take one request from the buffer and answer it; returns whether there was a complete one."""
         request = self._again(self._buffer)
         if request is not None:
-            self._buffer = self._buffer[request.size:]
+            data, self._buffer = self._buffer, self._buffer[request.size:]
+            self._site.metrics.bytes_received += len(data) - len(self._buffer)
             self._respond(request)
             return True
         parser = self._parser
@@ -237,6 +238,8 @@ class Door:
         except BadRequest as error:
             self._refuse(error, parser)
             return False
+        finally:  # what is left may be for somebody else
+            self._site.metrics.bytes_received += len(data) - len(self._buffer)
         if parser.stage is Stage.COMPLETE:
             self._parser = None
             request = parser.request(self.address, self.secure)
@@ -329,14 +332,12 @@ class Door:
         self._regulate()
         write(self.transport, head(takeover.reply), self._site.metrics)
         data, self._buffer = self._buffer, b""
-        self._site.metrics.bytes_received -= len(data)  # it counts what it is given
         place, self.place = self.place, None
         hand_over(self.transport, takeover.protocol, data, place)
 
     def _give_away(self) -> None:
         self._state = _State.CLOSING
         data, self._buffer = self._buffer, b""
-        self._site.metrics.bytes_received -= len(data)  # which were not for the endpoint
         patience = None
         if self._timed is Stage.HEAD and self.deadline is not None:
             patience = self.deadline - self._site.clock.seconds()
