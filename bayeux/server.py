@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import TimeoutError, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -37,7 +37,6 @@ from bayeux.web.site import BayeuxSite
 
 if TYPE_CHECKING:
     from bayeux.api.service import APIService
-    from bayeux.api.site import APISite
 
 
 class CannotListen(SystemExit, Exception):
@@ -132,21 +131,13 @@ class BayeuxServer(BayeuxService):
             ports, self._api_ports = self._api_ports, []
             for port in ports:
                 await maybeDeferred(port.stopListening)
-            await self._close_api(self.api.site)
+            await self.close_all((self.api.site,))
         self._garbage.stop()
         self._lag.stop()
         self._event_loop.stop()
         self._signals.restore()
         self._log.info("stopped after {seconds:g} s", event="stopped",
                        seconds=round(self.clock.seconds() - began, 2))
-
-    async def _close_api(self, site: APISite) -> None:
-        try:
-            await site.close().addTimeout(self.settings.shutdown_timeout, self.clock)
-        except TimeoutError:
-            self._log.warn("{count} connections of the API were still open", event="cut",
-                           count=len(site.channels))
-            site.abort()
 
     async def stop_listening(self) -> None:
         """Free the ports."""

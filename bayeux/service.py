@@ -83,6 +83,8 @@ class BayeuxService(MultiService):
         """Whether it is about to stop, and nobody new should be sent here."""
         self._delay: Deferred[None] | None = None
         self._closing: Sequence[Carrier] = ()
+        self._stop_by = 0.0
+        """When whoever is still connected is cut."""
 
     def reload(self, settings: Settings | None = None) -> bool:
         """Have the keys, the rules for channels and the revoked tokens of these settings (Y-10, Y-19).
@@ -155,24 +157,28 @@ class BayeuxService(MultiService):
 
     async def _stop(self) -> None:
         await self._stay_for_a_while()
-        stop_by = self.clock.seconds() + self.settings.shutdown_timeout
+        self._stop_by = self.clock.seconds() + self.settings.shutdown_timeout
         await self.stop_listening()
         asked = None if self.authorizer is None else self.authorizer.asker.close()
-        await self._retire(stop_by)
-        self._closing = self.carriers()
-        closed = [carrier.close() for carrier in self._closing]
+        await self._retire()
+        await self.close_all(self.carriers())
         await cast("Deferred[object]", super().stopService())
-        for carrier, gone in zip(self._closing, closed, strict=True):
+        if asked is not None:
+            await asked
+        await deferLater(self.clock, 0, lambda: None)
+
+    async def close_all(self, carriers: Sequence[Carrier]) -> None:
+        """Close connections, in as much of ``shutdown_timeout`` as is left; who takes longer is cut."""
+        self._closing = carriers
+        closed = [carrier.close() for carrier in carriers]
+        for carrier, gone in zip(carriers, closed, strict=True):
             try:
-                await gone.addTimeout(max(0.0, stop_by - self.clock.seconds()), self.clock)
+                await gone.addTimeout(max(0.0, self._stop_by - self.clock.seconds()), self.clock)
             except TimeoutError:
                 self._log.warn("{count} {what} were still open", event="cut", count=len(carrier),
                                what=carrier.name)
                 carrier.abort()
         self._closing = ()
-        if asked is not None:
-            await asked
-        await deferLater(self.clock, 0, lambda: None)
 
     async def _stay_for_a_while(self) -> None:
         """Go on, so that whoever sends clients here finds out that no more should come."""
@@ -185,13 +191,13 @@ class BayeuxService(MultiService):
                 await self._delay
             self._delay = None
 
-    async def _retire(self, stop_by: float) -> None:
+    async def _retire(self) -> None:
         """Tell every client, some in each turn: all at once would take a second with ten thousand of them."""
         sessions = self.hub.sessions
         sessions.stop_accepting()
         self._log.info("stopping; sessions told to come back: {sessions}, within {seconds:g} s",
                        event="stopping", sessions=len(sessions), seconds=round(sessions.longest_spread, 1))
-        while sessions.retire(_AT_ONCE if self.clock.seconds() < stop_by else len(sessions)):
+        while sessions.retire(_AT_ONCE if self.clock.seconds() < self._stop_by else len(sessions)):
             await deferLater(self.clock, 0, lambda: None)
 
     async def stop_listening(self) -> None:

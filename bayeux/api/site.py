@@ -27,6 +27,7 @@ class APISite(Site):
     """Listens for the API alone: no messages of clients, no proxies, no access log."""
 
     noisy = False
+    name = "connections of the API"
 
     def __init__(self, root: IResource, settings: Settings, metrics: Metrics, reactor: IReactorTime) -> None:
         super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False, reactor=reactor)
@@ -36,6 +37,10 @@ class APISite(Site):
         self.channels: set[Connection] = set()
         self._metrics = metrics
         self._emptied: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many connections there are."""
+        return len(self.channels)
 
     def startFactory(self) -> None:
         """Open no access log: what is asked here is asked again and again, by machines."""
