@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -82,6 +82,8 @@ class BayeuxService(MultiService):
         self.draining = False
         """Whether it is about to stop, and nobody new should be sent here."""
         self._delay: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+        """Who wants to know when it has stopped."""
         self._closing: Sequence[Carrier] = ()
         self._stop_by = 0.0
         """When whoever is still connected is cut."""
@@ -111,6 +113,8 @@ class BayeuxService(MultiService):
         def apply() -> None:
             if settings.has_keys:
                 self.hub.guard(keys=True)
+                if self.authorizer is not None:
+                    self.authorizer.guard()
             self.hub.replace_rules(settings.channel)
             self.hub.replace_keys(keys, settings.revoked_tokens)
             self._log.info("reloaded; keys: {keys}, rules for channels: {rules}", event="reloaded",
@@ -145,13 +149,25 @@ class BayeuxService(MultiService):
         With a ``drain_delay`` all goes on for so long before.  Fires a turn after the end, when plain sockets
         have got the answers.
         """
-        return Deferred.fromCoroutine(self._stop())
+        begins, stopped = not self._waiting, Deferred[None]()
+        if begins and not self.running:
+            return succeed(None)
+        self._waiting.append(stopped)
+        if begins:
+            Deferred.fromCoroutine(self._stop()).addBoth(self._stopped)
+        return stopped
+
+    def _stopped(self, outcome: Any) -> None:
+        waiting, self._waiting = self._waiting, []
+        for stopped in waiting:
+            stopped.callback(outcome)  # a failure makes it fail
 
     def hurry(self) -> None:
-        """Stop sooner, if it takes its time: end the ``drain_delay``, or else cut who is still connected."""
+        """Stop sooner: end the ``drain_delay``, or else tell all at once and cut who is still connected."""
         if self._delay is not None:
             self._delay.cancel()
         else:
+            self._stop_by = self.clock.seconds()
             for carrier in self._closing:
                 carrier.abort()
 

@@ -346,6 +346,19 @@ def test_who_hurries_it_waits_for_nothing(nets: Any) -> None:
     assert done == [None]
 
 
+def test_who_hurries_has_all_clients_told_at_once() -> None:
+    clock = Clock()
+    bayeux = BayeuxService(clock=clock)
+    bayeux.startService()
+    for _ in range(500):
+        bayeux.hub.sessions.open(Link("long-polling"))
+    bayeux.stopService()
+    assert 0 < len(bayeux.hub.sessions) < 500
+    bayeux.hurry()
+    clock.advance(0)
+    assert len(bayeux.hub.sessions) == 0
+
+
 def test_a_stop_that_is_not_slow_is_not_hurried() -> None:
     bayeux = BayeuxService(clock=Clock())
     bayeux.startService()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 import pytest_twisted
 from twisted.application.service import MultiService
@@ -125,6 +126,22 @@ def test_it_runs_on_the_clock_that_is_given():
     assert not clock.getDelayedCalls()
 
 
+def test_who_stops_it_again_waits_for_the_same_end(log):
+    """As an application may, and then the reactor."""
+    clock, ends = Clock(), []
+    bayeux = BayeuxService(clock=clock)
+    bayeux.startService()
+    bayeux.hub.sessions.open(Link("long-polling"))
+    for _ in range(2):
+        bayeux.stopService().addCallback(ends.append)
+    assert ends == []
+    clock.advance(0)
+    assert ends == [None, None]
+    bayeux.stopService().addCallback(ends.append)
+    assert len(ends) == 3
+    assert [event["event"] for event in log] == ["stopping"]
+
+
 def test_its_children_start_and_stop_with_it():
     clock = Clock()
     bayeux, child = BayeuxService(clock=clock), MultiService()
@@ -201,6 +218,16 @@ def test_its_rules_are_those_of_the_new_settings(log):
     log.clear()
     assert bayeux.reload() is True
     assert formatEvent(log[-1]) == "reloaded; keys: 0, rules for channels: 0"
+
+
+def test_tokens_are_not_shown_to_the_site_once_there_are_keys():
+    """Y-17: also by a server that was started without any."""
+    settings = Settings(authorize_url="http://127.0.0.1/may", authorize=("publish",))
+    bayeux = BayeuxService(settings, clock=Clock())
+    bayeux.reload(msgspec.structs.replace(settings, key=(KeyRule(id="c", secret="z" * 40),)))
+    verdict = bayeux.authorizer.can_publish(
+        Session(None), "/service/token", Message("/service/token"), Link("long-polling"))
+    assert verdict is True
 
 
 def test_rules_come_before_the_site_that_is_asked():

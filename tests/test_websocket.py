@@ -833,6 +833,22 @@ def test_a_stop_closes_every_socket_and_waits():
     assert net.reactor.seconds() == 0
 
 
+def test_a_stop_gives_a_slow_socket_its_time():
+    """Q-10: what it was sent already, and the last word, get to it."""
+    net = Net()
+    socket, _ = start(net, "/news")
+    socket.wire.stall()
+    net.publish("x" * 70_000)
+    net.bayeux.stopService()
+    net.advance(1)
+    assert not socket.wire.closed
+    assert net.hub.metrics.stalled == 0
+    socket.wire.flow()
+    frames = socket.frames()
+    assert len(frames[0][1]) > 70_000
+    assert frames[-1][0] == CLOSE
+
+
 def test_a_stop_does_not_wait_for_ever():
     """Q-10: for peers that neither read nor close."""
     net = Net()

@@ -172,7 +172,8 @@ class Connection(Stream):
         if moved:
             self.close()
         elif self._streams.hub.sessions.closed:
-            self.wait(0)  # the server stops, and is about to say so
+            if not self.congested:  # or else the peer has its time to take what it was sent
+                self.wait(0)  # the server stops, and is about to say so
         else:
             self.wait(self._streams.settings.unbound_timeout)
 

@@ -67,7 +67,15 @@ class Authorizer(Policy):
         self._metrics = metrics
         self.known = _Known(settings, clock)
         self._key = secrets.token_bytes()
-        self._kept = _OURS | _CREDENTIALS if settings.has_keys else _OURS
+        self._kept = _OURS
+        self._has_keys = False
+        if settings.has_keys:
+            self.guard()
+
+    def guard(self) -> None:
+        """Know that there are keys: tokens and grants are not the site's to check (Y-17)."""
+        self._has_keys = True
+        self._kept = _OURS | _CREDENTIALS
 
     def can_handshake(self, message: Message, link: Link) -> Verdict:
         """Ask, and keep what the site says of whose session it will be."""
@@ -101,7 +109,7 @@ class Authorizer(Policy):
             return self._put(question, link)
 
         verdict = self._before.can_publish(session, channel, message, link)
-        if isinstance(message, SignedMessage) or (channel == TOKEN_CHANNEL and self._settings.has_keys):
+        if isinstance(message, SignedMessage) or (channel == TOKEN_CHANNEL and self._has_keys):
             return verdict
         return self._unless_refused("publish", verdict, ask)
 
