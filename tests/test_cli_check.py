@@ -77,15 +77,15 @@ def test_secrets_are_not_shown(shell: Shell) -> None:
 
 @pytest.mark.parametrize(("text", "complaint"), [
     ("timeout = [", "bayeux.toml: "),
-    ("timeouts = 1", "bayeux.toml: there is no setting 'timeouts'"),
-    ("timeout = -1", "bayeux.toml: timeout = -1: "),
-    ('listen = ["carrier pigeon"]', "bayeux.toml: listen: 'carrier pigeon' is no endpoint"),
+    ("timeouts = 1", "bayeux.toml:1: there is no setting 'timeouts'"),
+    ("timeout = -1", "bayeux.toml:1: timeout = -1: "),
+    ('listen = ["carrier pigeon"]', "bayeux.toml:1: listen: 'carrier pigeon' is no endpoint"),
     ('\n[[channel]]\npattern = "/x"\npublish = "sign"',
      "bayeux.toml:2: [[channel]] 1 (/x): publish = 'sign': choose"),
     ('[[channel]]\npattern = "/x"\npublish = "signed"', "bayeux.toml:1: [[channel]] 1 (/x): "),
     ('[[key]]\nid = "web-a"\nsecret_file = "missing.key"', "bayeux.toml:1: [[key]] 1: 'web-a': "),
     ('authorize_url = "http://localhost/a"\nauthorize_secret_file = "missing"',
-     "bayeux.toml: authorize_secret_file"),
+     "bayeux.toml:2: authorize_secret_file"),
 ])
 def test_what_is_wrong_is_told_in_one_line(shell: Shell, text: str, complaint: str) -> None:
     """And where, as far as that is known."""
