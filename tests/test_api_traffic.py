@@ -53,12 +53,27 @@ def test_a_period_that_takes_longer_counts_as_long_as_it_was() -> None:
 def test_so_many_channels_are_counted_and_no_more() -> None:
     counted = Counted(max_counted_channels=3)
     counted.count("/a", "/b", "/c", "/d", "/a", "/d")
-    assert counted.metrics.limited == {"max_counted_channels": 2}
     counted.clock.advance(5)
     assert counted.rates == {"/a": 0.4, "/b": 0.2, "/c": 0.2}
     counted.count("/d")
     counted.clock.advance(5)
     assert counted.rates == {"/d": 0.2}
+
+
+def test_that_there_are_more_is_counted_once_in_a_period() -> None:
+    """However much is published on those channels: what is told is that the table was full."""
+    counted = Counted(max_counted_channels=1)
+    counted.count("/a", "/b", "/b", "/c")
+    assert counted.metrics.limited == {"max_counted_channels": 1}
+    counted.clock.advance(5)
+    counted.count("/a")
+    assert counted.metrics.limited == {"max_counted_channels": 1}
+    counted.count("/b", "/c")
+    assert counted.metrics.limited == {"max_counted_channels": 2}
+    counted.traffic.stop()
+    counted.traffic.start()
+    counted.count("/a", "/b")
+    assert counted.metrics.limited == {"max_counted_channels": 3}
 
 
 def test_a_stop_leaves_no_timer_and_a_start_begins_anew() -> None:

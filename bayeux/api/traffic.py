@@ -19,6 +19,8 @@ class Traffic:
         self._most = settings.max_counted_channels
         self._counts: dict[str, int] = {}
         self._since = clock.seconds()
+        self._overflowed = False
+        """Whether there have been more channels in this period."""
         self._rates: dict[str, float] = {}
         self._turn = LoopingCall(self._begin_anew)
         self._turn.clock = clock
@@ -26,6 +28,7 @@ class Traffic:
     def start(self) -> None:
         """Begin; to be stopped."""
         self._counts, self._rates, self._since = {}, {}, self._clock.seconds()
+        self._overflowed = False
         self._turn.start(self._settings.api_rate_period, now=False)
 
     def stop(self) -> None:
@@ -40,7 +43,8 @@ class Traffic:
             counts[channel] += 1
         elif len(counts) < self._most:
             counts[channel] = 1
-        else:
+        elif not self._overflowed:
+            self._overflowed = True
             self._metrics.limited["max_counted_channels"] += 1
 
     @property
@@ -50,6 +54,7 @@ class Traffic:
 
     def _begin_anew(self) -> None:
         counts, self._counts = self._counts, {}
+        self._overflowed = False
         since, self._since = self._since, self._clock.seconds()
         seconds = self._since - since
         self._rates = {channel: count / seconds for channel, count in counts.items()}
