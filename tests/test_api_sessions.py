@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -117,6 +118,27 @@ def test_a_session_that_has_ended_is_not_found() -> None:
     session.disconnect()
     assert world.index.find(session.label) is None
     assert world.index.find(other.label) == (other, 0.0)
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_a_session_that_another_listener_ends_at_once_takes_no_other_with_it(others: int) -> None:
+    """The index is told of its end first, and then that it has been opened."""
+    class Doorman:
+        def session_added(self, session: Session) -> None:
+            session.disconnect()
+
+        def session_removed(self, session: Session, reason: str) -> None:
+            pass
+
+    hub = Hub(Clock())
+    staying = {hub.sessions.open(Link("long-polling")) for _ in range(others)}
+    hub.add_listener(Doorman())
+    index = SessionIndex(hub.sessions)
+    hub.add_listener(index)
+    for _ in range(50):
+        hub.sessions.open(Link("long-polling"))
+    assert {session for session, _ in index.page("", 1000)[0]} == staying
+    assert sum(len(shelf.ids) for shelf in index._shelves.values()) == others
 
 
 def test_each_has_its_age() -> None:

@@ -39,7 +39,9 @@ class SessionIndex:
             self.session_added(session)
 
     def session_added(self, session: Session) -> None:
-        """Put a session in its place."""
+        """Put a session in its place; a listener that was told first may have ended it already."""
+        if not session.alive:
+            return
         shelf = self._shelves.get(session.id[0])
         if shelf is None:
             shelf = self._shelves[session.id[0]] = _Shelf()
@@ -48,10 +50,13 @@ class SessionIndex:
         shelf.since.insert(place, self._sessions.clock.seconds())
 
     def session_removed(self, session: Session, reason: str) -> None:
-        """Take a session out."""
-        shelf = self._shelves[session.id[0]]
+        """Take a session out, if it has come in."""
+        shelf = self._shelves.get(session.id[0])
+        if shelf is None:
+            return
         place = bisect_left(shelf.ids, session.id)
-        del shelf.ids[place], shelf.since[place]
+        if shelf.ids[place:place + 1] == [session.id]:
+            del shelf.ids[place], shelf.since[place]
 
     def find(self, label: str) -> tuple[Session, float] | None:
         """Return the session of that label and its age in seconds, None if there is none."""
