@@ -389,6 +389,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             yield "proxy_protocol", "is for the proxies that trusted_proxies names, and it names none"
         for endpoint in self.listen:
             if endpoint.startswith("haproxy:"):
+        if self.api_listen.startswith("haproxy:"):
+            yield "api_listen", f"{self.api_listen!r}: the API believes no proxy; leave haproxy: out"
                 yield "listen", f"{endpoint!r}: instead of haproxy: set proxy_protocol and trusted_proxies"
             if self.proxy_protocol and endpoint.startswith(("ssl:", "tls:")):
                 yield "listen", (f"{endpoint!r}: with proxy_protocol a proxy would have to speak before TLS "

@@ -135,6 +135,12 @@ def test_without_a_key_there_is_no_api() -> None:
         Settings(api_listen="tcp:9090")
 
 
+def test_no_proxy_is_believed_who_it_speaks_for() -> None:
+    """Twisted's wrapper believes everybody, here as for ``listen``."""
+    with pytest.raises(SettingsError, match=r"^api_listen: 'haproxy:tcp:9090': the API believes no proxy"):
+        Settings(api_listen="haproxy:tcp:9090", api_key_file="api.key")
+
+
 @pytest.mark.parametrize(("key", "mode", "complaint"), [
     (KEY, 0o604, "chmod o-rwx"), ("short", 0o600, "bayeux keygen"), ("", 0o600, "bayeux keygen"),
     ("two words that are long enough to be a key", 0o600, "one word")])
