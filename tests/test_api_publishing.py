@@ -72,6 +72,37 @@ def test_several_are_delivered_in_order(desk: Open) -> None:
     assert data_of(server) == [(f"/{number % 3}", number) for number in range(9)]
 
 
+@pytest.mark.parametrize("message", [{"channel": "/news/sport", "data": 1}, signed()],
+                         ids=["with the key", "signed"])
+@pytest.mark.parametrize("several", [False, True])
+def test_while_the_server_stops_nothing_is_taken(desk: Open, message: dict[str, Any], several: bool) -> None:
+    """Q-10: there is nobody any more whom it could reach, and the site is not to believe it done."""
+    server = desk()
+    server.opened("/news/*")
+    server.hub.close()
+    assert error_of(server.post([message] if several else message)) == (503, "stopping")
+    assert server.metrics.api_errors == {"stopping": 1}
+    assert server.metrics.published == 0
+    server.hub.open()
+    assert server.post(message).status == 200, "nor is its nonce used up"
+
+
+def test_what_is_left_of_a_body_when_the_server_stops_is_refused(desk: Open) -> None:
+    """Q-10: the site's own code may stop it on a message."""
+    server = desk()
+    server.hub.subscribe("/stop", lambda channel, data: server.hub.close())
+    body = [{"channel": "/stop", "data": 1}, {"channel": "/news", "data": 2}]
+    first, second = server.published(body)["results"]
+    assert first == {"channel": "/stop", "delivered": 0}
+    assert second["error"]["code"] == "stopping"
+
+
+def test_whoever_may_not_publish_does_not_learn_that_the_server_stops(desk: Open) -> None:
+    server = desk()
+    server.hub.close()
+    assert error_of(server.post({"channel": "/news", "data": 1}, key=None)) == (401, "unauthorized")
+
+
 def test_a_list_of_one_is_answered_by_a_list(desk: Open) -> None:
     assert desk().published([{"channel": "/news", "data": 1}]) == {
         "results": [{"channel": "/news", "delivered": 0}]}

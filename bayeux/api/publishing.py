@@ -48,12 +48,14 @@ class Publisher:
             raise Unauthorized("send the API's key, Authorization: Bearer KEY, or sign every message")
         if not messages:
             raise APIError("invalid_message", "there is no message in the body")
+        self._check_open()
         return messages
 
     async def publish(self, message: Message | Rejected, address: str) -> Result:
         """Publish one message, and say how many sessions it has gone to.  Raises ``APIError``."""
         if isinstance(message, Rejected):
             raise of_message(message.error)
+        self._check_open()  # it may stop between two messages of a body
         try:
             _check(message)
             if _is_signed(message):
@@ -62,6 +64,11 @@ class Publisher:
             return {"channel": message.channel, "delivered": self._hub.publish(message.channel, data)}
         except BayeuxError as error:
             raise of_message(error) from None
+
+    def _check_open(self) -> None:
+        """Refuse while the server stops: there are no sessions any more, and so it would be lost."""
+        if self._hub.sessions.closed:
+            raise APIError("stopping", "the server is stopping; publish it again when there is one")
 
     async def _submit(self, message: Message, address: str) -> Result:
         """Have the hub handle a signed message as it does those of the public port."""
