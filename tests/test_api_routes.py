@@ -211,6 +211,8 @@ def test_whatever_is_published_counts(desk: Desk) -> None:
     busiest = desk.get("/v1/channels", order="rate")["channels"]
     assert busiest == [{"channel": "/api", "subscribers": 0, "rate": 2.0},
                        {"channel": "/application", "subscribers": 0, "rate": 0.2}]
+    assert desk.get("/v1/channels", order="rate", limit=1) == {"channels": busiest[:1], "next": None}, (
+        "there is no other page")
 
 
 def test_channels_are_listed_page_by_page(desk: Desk) -> None:
@@ -238,7 +240,8 @@ def test_a_wrong_parameter_is_refused(desk: Desk, path: str, query: str) -> None
     assert error_of(desk.ask(f"{path}?{query}")) == (400, "invalid_parameter")
 
 
-@pytest.mark.parametrize("query", ["order=busy", "order=Name", "order=", "pattern=", "pattern=a",
+@pytest.mark.parametrize("query", ["order=busy", "order=Name", "order=", "order=rate&after=/a",
+                                   "order=rate&after=", "pattern=", "pattern=a",
                                    "pattern=/a//b", "pattern=/*/a", "pattern=/" + "a" * 1000 + "/"])
 def test_a_wrong_order_or_pattern_is_refused(desk: Desk, query: str) -> None:
     assert error_of(desk.ask(f"/v1/channels?{query}")) == (400, "invalid_parameter")
@@ -254,7 +257,7 @@ def test_behind_anything_there_is_something_or_nothing(desk: Desk, after: str) -
     desk.opened("/a")
     for path in ("/v1/sessions", "/v1/channels"):
         desk.get(path, after=after)
-    desk.get("/v1/channels", after=after, order="rate")
+    desk.get("/v1/channels", after=after, order="name")
 
 
 # -- statistics -----------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import Any
 from bayeux.api.traffic import Traffic
 from bayeux.sessions import Sessions
 
-Page = tuple[list[dict[str, Any]], bool]
+Listed = list[dict[str, Any]]
+Page = tuple[Listed, bool]
 """What is on it, and whether there is more behind it."""
 
 
@@ -29,22 +30,23 @@ class ChannelList:
         sessions = self._sessions
         names = [name for name in sessions.patterns() if name > after]
         names += [name for name in self._traffic.rates if name > after and not sessions.subscribers(name)]
-        return self._page(nsmallest(limit + 1, _covered(names, pattern)), limit)
+        found = nsmallest(limit + 1, _covered(names, pattern))
+        return self._describe(found[:limit]), len(found) > limit
 
-    def by_rate(self, after: str, limit: int, pattern: str | None) -> Page:
-        """Return so many behind that one, the busiest first; with a pattern, those that it covers.
+    def by_rate(self, limit: int, pattern: str | None) -> Listed:
+        """Return so many of the busiest, in that order; with a pattern, of those that it covers.
 
-        Those on which nothing was published are not among them.
+        Those on which nothing was published are not among them.  There is no next page: with every period
+        there is another order, and one would miss some channels and meet others twice.
         """
         rates = self._traffic.rates
-        least = (-rates.get(after, 0.0), after) if after else (float("-inf"), "")
-        ranks = [rank for name in _covered(rates, pattern) if (rank := (-rates[name], name)) > least]
-        return self._page([name for _, name in nsmallest(limit + 1, ranks)], limit)
+        ranks = ((-rates[name], name) for name in _covered(rates, pattern))
+        return self._describe([name for _, name in nsmallest(limit, ranks)])
 
-    def _page(self, found: list[str], limit: int) -> Page:
+    def _describe(self, names: list[str]) -> Listed:
         rates, subscribers = self._traffic.rates, self._sessions.subscribers
         return [{"channel": name, "subscribers": subscribers(name), "rate": round(rates.get(name, 0.0), 3)}
-                for name in found[:limit]], len(found) > limit
+                for name in names]
 
 
 def _covered(names: Iterable[str], pattern: str | None) -> Iterable[str]:

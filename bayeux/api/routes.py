@@ -145,11 +145,15 @@ class API:
         pattern, order = query.get("pattern"), query.get("order", "name")
         if pattern is not None and not is_pattern(pattern):
             raise APIError("invalid_parameter", "pattern must be a channel, or a pattern such as /news/**")
-        listed = {"name": self._channels.by_name, "rate": self._channels.by_rate}.get(order)
-        if listed is None:
+        if order not in ("name", "rate"):
             raise APIError("invalid_parameter", "order must be name or rate")
-        found, more = listed(query.after, query.limit(self._hub.settings.api_max_page), pattern)
-        return answer(request, {"channels": found, "next": found[-1]["channel"] if more else None})
+        limit = query.limit(self._hub.settings.api_max_page)
+        if order == "name":
+            found, more = self._channels.by_name(query.after, limit, pattern)
+            return answer(request, {"channels": found, "next": found[-1]["channel"] if more else None})
+        if query.get("after") is not None:
+            raise APIError("invalid_parameter", "order=rate is a list of the busiest, without a next page")
+        return answer(request, {"channels": self._channels.by_rate(limit, pattern), "next": None})
 
     # -- what they have in common ---------------------------------------------------------------
 
