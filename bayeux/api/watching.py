@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -10,8 +11,9 @@ from bayeux.channels import META_SUBSCRIBE, META_UNSUBSCRIBE
 from bayeux.errors import TooBusy
 from bayeux.extensions import Call, Extension
 from bayeux.hub import Hub
-from bayeux.messages import Message, Reply
+from bayeux.messages import Event, Message, Reply, decode_data, encode_data
 from bayeux.policy import Policy, Verdict
+from bayeux.queues import EventQueue
 from bayeux.rates import Rate
 from bayeux.session import Link, Session
 from bayeux.settings import Settings
@@ -32,7 +34,7 @@ class Watch:
     It has a hub of its own, so that whoever watches is no client of the hub that is watched: needs no
     permission there, is not counted, fills no queue.  The first subscription to a pattern makes this object
     a callback of that hub, and the end of the last undoes it.  Events beyond ``api_watch_rate`` are left
-    out, as are the oldest of those that somebody does not fetch; watchers are told how many.
+    out, and all watchers are told how many; whoever does not fetch loses the oldest, and is told that alone.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -80,7 +82,8 @@ class Watch:
         self._followed = wanted
 
     def session_added(self, session: Session) -> None:
-        """Do nothing: nobody watches anything yet."""
+        """Let it lose what it does not fetch, and say so."""
+        session.queue = _Queue()
 
     def session_removed(self, session: Session, reason: str) -> None:
         """Follow no longer what only this one has watched."""
@@ -90,18 +93,16 @@ class Watch:
         if self._rate is not None:
             now = self._clock.seconds()
             if self._rate.wait(self._full_at, now):
-                self._skip(1, "api_watch_rate")
+                self._skip()
                 return
             self._full_at = self._rate.take(self._full_at, now)
-        dropped = self.hub.metrics.dropped
         self.hub.publish(channel, data)
-        if self.hub.metrics.dropped > dropped:
-            self._skip(self.hub.metrics.dropped - dropped, "max_queue")
 
-    def _skip(self, count: int, limit: str) -> None:
-        self._metrics.limited[limit] += count
-        self._skipped += count
+    def _skip(self) -> None:
+        """Leave an event out; it is the limit that is counted, and not every event that it costs."""
+        self._skipped += 1
         if self._notice is None:
+            self._metrics.limited["api_watch_rate"] += 1
             self._notice = self._clock.callLater(_NOTICE_DELAY, self._tell)
 
     def _tell(self) -> None:
@@ -109,6 +110,35 @@ class Watch:
         self._skipped = 0
         for session in tuple(self.hub.sessions):
             session.deliver(SKIPPED, {"events": skipped})
+
+
+class _Queue(EventQueue):
+    """The queue of a watcher: where events had to make room, it is told before those that are left."""
+
+    __slots__ = ("_lost",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost = 0
+
+    def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
+        """Drop the oldest, and count them."""
+        lost = super().make_room(event, settings)
+        self._lost += sum(map(_loss, lost))
+        return lost
+
+    def take(self, most_bytes: int | None = None) -> list[Event]:
+        """Hand the events over, and how many are not among them."""
+        events = super().take(most_bytes)
+        if self._lost:
+            events.insert(0, Event(SKIPPED, encode_data({"events": self._lost})))
+            self._lost = 0
+        return events
+
+
+def _loss(event: Event) -> int:
+    """Return how many events are lost with one: it may have been to tell of others."""
+    return int(decode_data(event.data)["events"]) if event.channel == SKIPPED else 1
 
 
 class _Watchers(Policy):
@@ -142,9 +172,12 @@ class _Subscriptions(Extension):
 def _settings(settings: Settings) -> Settings:
     """Return the settings of the watchers' hub: the limits of the other, and as little else as can be."""
     return Settings(
-        connection_types=("long-polling",), extensions=("ack",), legacy_clients=False, overflow="drop_oldest",
+        connection_types=("long-polling",), legacy_clients=False, overflow="drop_oldest",
+        # Whoever is to have events acknowledged has to lose none, and is ended by a full queue.
+        extensions=(),
         # Cookies know no ports: by the usual name it would be that of the public one.
         cookie_name="BAYEUX_WATCH", cookie_same_site="Strict", timeout=settings.timeout, interval=_INTERVAL,
+        max_sessions_per_browser=-1,  # a page in each of many tabs: who may watch is bounded already
         max_body=settings.max_body, max_message=settings.max_message, max_batch=settings.max_batch,
         max_depth=settings.max_depth, max_ext=settings.max_ext, max_channel=settings.max_channel,
         max_segments=settings.max_segments, max_subscribe=settings.max_subscribe,
