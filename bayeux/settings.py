@@ -192,6 +192,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names it.  The API needs one."""
     api_max_connections: Limit = 100
     """Connections to the API at once; one more is cut."""
+    api_max_connections_per_address: Limit = 50
+    """Those of one address, or IPv6 network (``ipv6_prefix``), so that nobody can take them all."""
     api_max_page: Limit = 1_000
     """Sessions or channels that are listed in one answer."""
     api_rate_period: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
@@ -387,10 +389,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield ("trusted_proxies", f"must be addresses, networks such as 10.0.0.0/8, or unix: {error}")
         if self.proxy_protocol and not self.trusted_proxies:
             yield "proxy_protocol", "is for the proxies that trusted_proxies names, and it names none"
-        for endpoint in self.listen:
-            if endpoint.startswith("haproxy:"):
         if self.api_listen.startswith("haproxy:"):
             yield "api_listen", f"{self.api_listen!r}: the API believes no proxy; leave haproxy: out"
+        for endpoint in self.listen:
+            if endpoint.startswith("haproxy:"):
                 yield "listen", f"{endpoint!r}: instead of haproxy: set proxy_protocol and trusted_proxies"
             if self.proxy_protocol and endpoint.startswith(("ssl:", "tls:")):
                 yield "listen", (f"{endpoint!r}: with proxy_protocol a proxy would have to speak before TLS "

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.address import UNIXAddress
 from twisted.logger import globalLogPublisher
 
+from bayeux.web.proxied import TurnedAway
 from tests.api import KEY, Desk, error_of
 from tests.fakenet import HTTP, request
 
@@ -91,6 +93,63 @@ def test_so_many_connections_and_no_more(tmp_path: Path) -> None:
     assert [http.ask(request("GET", "/healthz")).status for http in (first, second)] == [200, 200]
     first.wire.lose()
     assert HTTP(desk).ask(request("GET", "/healthz")).status == 200
+
+
+@pytest.mark.parametrize(("mine", "others"), [
+    ("192.0.2.7", "192.0.2.8"), ("2001:db8::1", "2001:db8:0:1::1"), ("::ffff:192.0.2.7", "192.0.2.8")])
+def test_so_many_connections_of_an_address_and_no_more(tmp_path: Path, mine: str, others: str) -> None:
+    """G-19: or whoever reaches the port could keep everybody else out."""
+    desk = start(tmp_path, api_max_connections_per_address=2)
+    first, _, third = (HTTP(desk, mine) for _ in range(3))
+    assert third.wire.closed
+    assert desk.metrics.limited == {"api_max_connections_per_address": 1}
+    assert HTTP(desk, others).ask(request("GET", "/healthz")).status == 200
+    first.wire.lose()
+    assert HTTP(desk, mine).ask(request("GET", "/healthz")).status == 200
+    assert HTTP(desk, mine).wire.closed
+
+
+def test_connections_of_an_ipv6_network_count_together(tmp_path: Path) -> None:
+    desk = start(tmp_path, api_max_connections_per_address=1)
+    HTTP(desk, "2001:db8::1")
+    assert HTTP(desk, "2001:db8::2").wire.closed
+
+
+def test_by_a_unix_socket_there_are_no_addresses(tmp_path: Path) -> None:
+    desk = start(tmp_path, api_max_connections_per_address=1)
+    assert not any(isinstance(desk.site.buildProtocol(UNIXAddress(None)), TurnedAway) for _ in range(3))
+
+
+def test_of_addresses_that_have_gone_nothing_is_kept(tmp_path: Path) -> None:
+    desk = start(tmp_path)
+    first, second = HTTP(desk), HTTP(desk)
+    assert desk.site._by_client == {"192.0.2.7": 2}
+    first.wire.lose()
+    second.wire.lose()
+    assert desk.site._by_client == {}
+
+
+@pytest.mark.parametrize("asked", [
+    request("GET", "/v1/stats"), request("GET", "/v1/stats", authorization="Bearer another"),
+    request("POST", "/v1/watch", b"[]", content_type="application/json"),
+    request("POST", "/v1/publish", b'{"channel":"/a","data":1}', content_type="application/json")])
+def test_who_has_not_the_key_has_no_connection_either(tmp_path: Path, asked: bytes) -> None:
+    """There are few, and they are for who has it."""
+    desk = start(tmp_path)
+    http = HTTP(desk)
+    response = http.ask(asked)
+    assert error_of(response) == (401, "unauthorized")
+    assert response.headers["connection"] == "close"
+    assert http.wire.closed
+
+
+@pytest.mark.parametrize("path", ["/v1/stats", "/v1/sessions/nobody", "/healthz", "/admin/"])
+def test_who_has_it_keeps_it(tmp_path: Path, path: str) -> None:
+    http = HTTP(start(tmp_path))
+    for _ in range(2):
+        response = http.ask(request("GET", path, authorization=f"Bearer {KEY}"))
+        assert "connection" not in response.headers
+        assert not http.wire.closed
 
 
 def test_they_are_not_counted_with_the_clients(tmp_path: Path) -> None:

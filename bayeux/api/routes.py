@@ -28,6 +28,7 @@ from bayeux.api.watching import Watch
 from bayeux.channels import is_pattern
 from bayeux.hub import Hub
 from bayeux.messages import NO_CHANNEL
+from bayeux.web.channel import BayeuxRequest
 
 _JSON = b"application/json"
 _DEFAULT_PAGE = 100
@@ -192,6 +193,9 @@ class API:
         request.setResponseCode(error.status)
         for name, value in error.headers:
             request.setHeader(name, value)
+        if isinstance(error, Unauthorized):  # there are few connections, and they are for who has the key
+            request.setHeader(b"Connection", b"close")
+            cast(BayeuxRequest, request).channel.close()
         return answer(request, {"error": error.describe()})
 
     @app.handle_errors(Exception)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from bayeux.addresses import as_usual, client_of
 from bayeux.api.errors import APIError
 from bayeux.metrics import Metrics
 from bayeux.settings import Settings
@@ -36,6 +37,7 @@ class APISite(Site):
         self.settings = settings
         self.channels: set[Connection] = set()
         self._metrics = metrics
+        self._by_client: dict[str, int] = {}
         self._emptied: Deferred[None] | None = None
 
     def __len__(self) -> int:
@@ -47,10 +49,23 @@ class APISite(Site):
 
     def buildProtocol(self, addr: IAddress) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
         """Make the protocol of a new connection, if there is room for it."""
-        if len(self.channels) >= self.settings.api_max_connections:
-            self._metrics.limited["api_max_connections"] += 1
+        settings = self.settings
+        # By a UNIX socket it is nobody's, and counts in all only.
+        place = client_of(as_usual(getattr(addr, "host", "")), settings.ipv6_prefix)
+        others = self._by_client.get(place, 0)
+        full = ""
+        if len(self.channels) >= settings.api_max_connections:
+            full = "api_max_connections"
+        elif place and others >= settings.api_max_connections_per_address:
+            full = "api_max_connections_per_address"
+        if full:
+            self._metrics.limited[full] += 1
             return TurnedAway()
-        return cast(IProtocol, super().buildProtocol(addr))
+        channel = cast(BayeuxChannel, super().buildProtocol(addr))
+        if place:
+            self._by_client[place] = others + 1
+            channel.place = place
+        return cast(IProtocol, channel)
 
     def refusal(self, status: int, request: BayeuxRequest | None, limit: str) -> HTTPReply:
         """Return the answer to what is no request, or is one whose body is not read to its end."""
@@ -68,7 +83,14 @@ class APISite(Site):
         self._metrics.stalled += limit == "write_timeout"
 
     def leave(self, place: str | None) -> None:
-        """Do nothing: connections to the API are not counted with the clients'."""
+        """Count a connection out; those to the API are not counted with the clients'."""
+        if place is None:
+            return
+        others = self._by_client[place] - 1
+        if others:
+            self._by_client[place] = others
+        else:
+            del self._by_client[place]
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
