@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from schemathesis import GenerationMode
 
 from bayeux import Settings
@@ -117,6 +117,8 @@ def hold_against(address: str, label: str, mode: GenerationMode) -> None:
     @settings(max_examples=10, database=None, suppress_health_check=list(HealthCheck))
     @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
+        query = case.query or {}
+        assume("after" not in query or query.get("order") != "rate")  # no schema can say that of two
         case.call_and_validate(base_url=address, headers={"Authorization": f"Bearer {KEY}"})
 
     ask()
