@@ -458,6 +458,25 @@ def test_a_key_that_is_no_longer_good(page: Page, server: Server) -> None:
         assert page.driver.execute_script("return sessionStorage.length") == 0
         assert not page.text("#board")
     finally:
+def test_a_proxy_before_it_gets_its_cookies_and_certificates(page: Page) -> None:
+    """Or a single sign-on there would send every request of the page to its login."""
+    page.enter()
+    page.driver.execute_script("""
+        window.sent = {};
+        const real = window.fetch;
+        window.fetch = (url, options) => {
+          window.sent[new URL(url).pathname] = options.credentials;
+          return real(url, options);
+        };
+    """)
+    page.type("#watch-pattern", "/any", Keys.ENTER)
+    page.shows("#watch-said", "Watching /any")
+    paths = {"/v1/stats", "/v1/watch", "/v1/sessions"}
+    sent = "return window.sent"
+    until(lambda: paths <= page.driver.execute_script(sent).keys(), lambda: "requests", pause=0.1)
+    assert set(page.driver.execute_script(sent).values()) == {"same-origin"}
+
+
         server.change_key(KEY)
     assert all("401" in line for line in page.console())
 

@@ -46,7 +46,7 @@ export class API {
         method,
         headers: this.headers,
         cache: "no-store",
-        credentials: "omit",
+        credentials: "same-origin", // for a proxy before the API; that itself knows the key alone
         redirect: "error",
         signal: AbortSignal.timeout(PATIENCE),
         ...options,

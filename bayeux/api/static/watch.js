@@ -90,7 +90,6 @@ export class Watch {
     const client = init(this.#api.watch, {
       transports: ["long-polling"],
       headers: this.#api.headers,
-      credentials: "omit",
       maxBackoff: 10_000,
     });
     client.addEventListener("state", ({ detail: { state, previous, reason } }) => {
