@@ -246,6 +246,60 @@ def test_the_tab_keeps_the_key_until_it_is_to_forget_it(page: Page, server: Serv
     page.shows("#login", "key, please")
 
 
+HOLD = """
+window.coming = [];
+const real = window.fetch;
+window.fetch = async (...asked) => {
+  const answer = await real(...asked);
+  const { ok, status } = answer, said = status === 204 ? null : await answer.json();
+  await new Promise((go) => window.coming.push(go));
+  return { ok, status, json: async () => said };
+};
+"""
+LET_GO = """
+for (const go of window.coming.splice(0)) go();
+setTimeout(arguments[0]);  // behind all that then follows
+"""
+
+
+@pytest.mark.parametrize("asked", ["#sessions tbody .id button", "#publish .main", "#disconnect", "a look"])
+def test_what_was_asked_before_the_key_was_forgotten_shows_nothing(page: Page, server: Server,
+                                                                           asked: str) -> None:
+    """What is still on its way is for who had the key."""
+    client = server.client("/secret/channel", user="ada")
+    page.enter()
+    row = page.row(client)
+    page.type("#publish-channel", "/secret/channel")
+    if asked == "#disconnect":
+        page.press(row)
+        page.shows("#session", client[:8])
+    page.driver.execute_script(HOLD)
+
+    def come(number: int) -> None:
+        """Wait for so many answers; meanwhile there is a busy channel to be told of."""
+        def there() -> bool:
+            server.publish("/secret/channel", 1)
+            return int(page.driver.execute_script("return window.coming.length")) >= number
+
+        until(there, lambda: f"answers; {page.console()}", pause=0.1)
+
+    if asked == "a look":
+        for _ in range(2):  # the numbers; with every second time the lists
+            come(1)
+            page.driver.execute_async_script(LET_GO)
+        come(3)
+    else:
+        page.driver.execute_script("document.querySelector(arguments[0]).click()", asked)
+        come(1)
+    page.driver.execute_script("document.querySelector('#forget').click()")
+    before = page.driver.execute_script("return document.body.innerHTML")
+    page.driver.execute_async_script(LET_GO)
+    after = page.driver.execute_script("return document.body.innerHTML")
+    assert after == before
+    assert client[:8] not in after
+    assert page.driver.execute_script("return document.querySelector('dialog').open") is False
+
+
 def test_a_session_is_seen_and_disconnected(page: Page, server: Server) -> None:
     """By keyboard; the focus comes back."""
     client = server.client("/news/sport", "/chat/**", user="ada")
@@ -408,6 +462,25 @@ def test_the_page_talks_to_nobody_else(page: Page) -> None:
     assert any("Content Security Policy" in line for line in page.console())
 
 
+def test_a_proxy_before_it_gets_its_cookies_and_certificates(page: Page) -> None:
+    """Or a single sign-on there would send every request of the page to its login."""
+    page.enter()
+    page.driver.execute_script("""
+        window.sent = {};
+        const real = window.fetch;
+        window.fetch = (url, options) => {
+          window.sent[new URL(url).pathname] = options.credentials;
+          return real(url, options);
+        };
+    """)
+    page.type("#watch-pattern", "/any", Keys.ENTER)
+    page.shows("#watch-said", "Watching /any")
+    paths = {"/v1/stats", "/v1/watch", "/v1/sessions"}
+    sent = "return window.sent"
+    until(lambda: paths <= page.driver.execute_script(sent).keys(), lambda: "requests", pause=0.1)
+    assert set(page.driver.execute_script(sent).values()) == {"same-origin"}
+
+
 def test_a_program_watches_as_the_documentation_says(page: Page, server: Server, tmp_path: Path) -> None:
     """``docs/howto/admin-page.rst``."""
     [program] = re.findall(r"code-block:: javascript\n\n((?:   .*\n|\n)+)", HOWTO.read_text())
@@ -458,25 +531,6 @@ def test_a_key_that_is_no_longer_good(page: Page, server: Server) -> None:
         assert page.driver.execute_script("return sessionStorage.length") == 0
         assert not page.text("#board")
     finally:
-def test_a_proxy_before_it_gets_its_cookies_and_certificates(page: Page) -> None:
-    """Or a single sign-on there would send every request of the page to its login."""
-    page.enter()
-    page.driver.execute_script("""
-        window.sent = {};
-        const real = window.fetch;
-        window.fetch = (url, options) => {
-          window.sent[new URL(url).pathname] = options.credentials;
-          return real(url, options);
-        };
-    """)
-    page.type("#watch-pattern", "/any", Keys.ENTER)
-    page.shows("#watch-said", "Watching /any")
-    paths = {"/v1/stats", "/v1/watch", "/v1/sessions"}
-    sent = "return window.sent"
-    until(lambda: paths <= page.driver.execute_script(sent).keys(), lambda: "requests", pause=0.1)
-    assert set(page.driver.execute_script(sent).values()) == {"same-origin"}
-
-
         server.change_key(KEY)
     assert all("401" in line for line in page.console())
 

@@ -63,7 +63,7 @@ async function round() {
       `Version ${stats.version}, up ${duration(stats.uptime)}, ${plural(stats.connections, "connection")}, ` +
         plural(stats.channels, "channel"),
     );
-    if (rounds++ % LISTS === 0) await Promise.all([channels.refresh(asked), sessions.refresh(), askReady(asked)]);
+    if (rounds++ % LISTS === 0) await Promise.all([channels.refresh(), sessions.refresh(), askReady(asked)]);
     if (asked !== api) return;
     failures = 0;
     since = null;
@@ -79,10 +79,10 @@ async function round() {
 async function askReady(asked) {
   try {
     await asked.get("readyz");
-    unready = "";
+    if (asked === api) unready = "";
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    unready = error.message;
+    if (asked === api) unready = error.message;
   }
 }
 
@@ -113,7 +113,7 @@ function open(key) {
   rounds = failures = 0;
   since = null;
   history.samples = [];
-  for (const part of [sessions, publish, watch]) part.begin(api);
+  for (const part of [sessions, channels, publish, watch]) part.begin(api);
   byId("login").hidden = true;
   byId("board").hidden = byId("forget").hidden = false;
   byId("board").focus();

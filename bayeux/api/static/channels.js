@@ -23,6 +23,7 @@ const TROUBLES = {
 const cell = (className, text = "") => element("td", { className }, text);
 
 export class Channels {
+  #api = null;
   #rows;
   #empty;
   #most = 0;
@@ -52,12 +53,19 @@ export class Channels {
     });
   }
 
+  begin(api) {
+    this.#api = api;
+  }
+
   end() {
+    this.#api = null;
     this.#rows.show([]);
   }
 
-  async refresh(api) {
+  async refresh() {
+    const api = this.#api;
     const { channels } = await api.get("v1/channels", { order: "rate", limit: MOST });
+    if (api !== this.#api) return; // the key has been forgotten meanwhile
     this.#most = channels[0]?.rate ?? 0;
     this.#rows.show(channels, ({ channel }) => channel);
     this.#empty.hidden = channels.length > 0;

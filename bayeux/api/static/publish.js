@@ -26,6 +26,7 @@ export class Publish {
   }
 
   end() {
+    this.#api = null;
     say(this.#said, "");
   }
 
@@ -36,12 +37,14 @@ export class Publish {
       this.#tell(`The data is not JSON: ${error.message}`, true);
       return;
     }
+    const api = this.#api;
     try {
       // The data as it was written: numbers that JavaScript would round stay what they are.
-      const answer = await this.#api.post("v1/publish", `{"channel": ${JSON.stringify(channel)}, "data": ${data}}`);
+      const answer = await api.post("v1/publish", `{"channel": ${JSON.stringify(channel)}, "data": ${data}}`);
+      if (api !== this.#api) return; // the key has been forgotten meanwhile
       this.#tell(`Published at ${clock(Date.now())}: it goes to ${plural(answer.delivered, "session")}.`, false);
     } catch (error) {
-      if (!this.#failed(error)) this.#tell(error.message, true);
+      if (api === this.#api && !this.#failed(error)) this.#tell(error.message, true);
     }
   }
 

@@ -55,19 +55,23 @@ export class Sessions {
   }
 
   end() {
+    this.#api = null;
     this.#starts = [""];
     this.#next = null;
     this.#rows.show([]);
     say(byId("sessions-said"), "");
     if (this.#dialog.open) this.#dialog.close();
+    say(byId("session-title"), "");
+    for (const list of [this.#dialog.querySelector("dl"), byId("session-channels")]) list.replaceChildren();
     byId("label").value = "";
   }
 
   /** Show the page as it is now. */
   async refresh() {
+    const api = this.#api;
     const after = this.#starts.at(-1);
-    const { sessions, next } = await this.#api.get("v1/sessions", { limit: PAGE, ...(after && { after }) });
-    if (after !== this.#starts.at(-1)) return; // somebody has turned the page meanwhile
+    const { sessions, next } = await api.get("v1/sessions", { limit: PAGE, ...(after && { after }) });
+    if (api !== this.#api || after !== this.#starts.at(-1)) return; // the key is forgotten, or the page turned
     if (!sessions.length && this.#starts.length > 1) {
       this.#starts.pop();
       return this.refresh();
@@ -86,13 +90,14 @@ export class Sessions {
     await this.#guard(() => this.refresh());
   }
 
-  /** Do something; returns whether it went well. */
+  /** Do something; returns whether it went well, and is still for who has the key. */
   async #guard(action, place = byId("sessions-said")) {
+    const api = this.#api;
     try {
       await action();
-      return true;
+      return api === this.#api;
     } catch (error) {
-      if (!this.#failed(error)) say(place, error.message);
+      if (api === this.#api && !this.#failed(error)) say(place, error.message);
       return false;
     }
   }

@@ -38,6 +38,7 @@ export class Watch {
     for (const pattern of [...this.#watched.keys()]) this.#stop(pattern);
     this.#clear();
     this.#tell("");
+    this.#api = null;
     byId("tools").hidden = byId("events").hidden = true;
   }
 
@@ -65,11 +66,12 @@ export class Watch {
     this.#tell(`Asking for ${pattern}`);
     Promise.all([subscription.ready, this.#connected]).then(
       () => {
-        if (!this.#watched.has(pattern)) return;
+        if (this.#watched.get(pattern)?.subscription !== subscription) return;
         this.#tell(`Watching ${pattern} since ${clock(Date.now())}`);
         if (byId("watch-pattern").value === pattern) byId("watch-pattern").value = "";
       },
       (error) => {
+        if (this.#watched.get(pattern)?.subscription !== subscription) return; // it has been stopped
         if (!["cancelled", "disconnected"].includes(error.code)) this.#tell(`${pattern}: ${error.text}`, true);
         this.#stop(pattern);
       },
@@ -106,6 +108,7 @@ export class Watch {
     );
     client.addEventListener("error", (event) => event.preventDefault()); // who waits for it is told
     client.subscribe(SKIPPED, ({ events }) => {
+      if (client !== this.#client) return;
       this.#skipped += events;
       this.#plan();
     });
@@ -161,6 +164,8 @@ export class Watch {
   }
 
   #clear() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
     this.#come = [];
     this.#seen = this.#skipped = 0;
     byId("events").replaceChildren();
