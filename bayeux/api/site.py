@@ -50,13 +50,13 @@ class APISite(Site):
     def buildProtocol(self, addr: IAddress) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
         """Make the protocol of a new connection, if there is room for it."""
         settings = self.settings
-        # By a UNIX socket it is nobody's, and counts in all only.
+        # By a UNIX socket it is nobody's, "", which is not counted.
         place = client_of(as_usual(getattr(addr, "host", "")), settings.ipv6_prefix)
         others = self._by_client.get(place, 0)
         full = ""
         if len(self.channels) >= settings.api_max_connections:
             full = "api_max_connections"
-        elif place and others >= settings.api_max_connections_per_address:
+        elif others >= settings.api_max_connections_per_address:
             full = "api_max_connections_per_address"
         if full:
             self._metrics.limited[full] += 1
