@@ -7,13 +7,27 @@ to use another.  Where an endpoint keeps it is Twisted's own affair, and is aske
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any, cast
 
+from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IStreamServerEndpoint
 from zope.interface import implementer
 
 _PLACES = ("_sslContextFactory", "connectionCreator")
 """Where endpoints keep it: ``ssl:``, and ``tls:``."""
+
+
+_ARGUMENT = re.compile(r"(?:^|:)((?:[^:\\]|\\.)*)", re.DOTALL)
+"""What stands between the colons of an endpoint string; a backslash takes its meaning from what follows."""
+_NAMED = re.compile(r"(\w+)=", re.ASCII)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_FILES = {
+    "ssl": {"privateKey": 1, "certKey": 2, "extraCertChain": 6, "dhParameters": 7},
+    "tls": {"path": 0},
+}
+"""The arguments of endpoints that name files, and their places where they stand without their names."""
 
 
 class BadCertificate(ValueError):
@@ -38,6 +52,32 @@ class Certificate:
     def serverConnectionForTLS(self, protocol: Any) -> Any:
         """Make the TLS side of a connection."""
         return self._source.serverConnectionForTLS(protocol)
+
+
+def anchored(endpoint: str, folder: str) -> str:
+    """Return an endpoint string whose certificates do not depend on where the process is.
+
+    Paths that are relative are so to ``folder``.
+    """
+    kind, *arguments = _ARGUMENT.findall(endpoint)
+    files = _FILES.get(kind, {})
+    names = {place: name for name, place in files.items()}
+    given = set()
+    place = 0
+    for number, argument in enumerate(arguments):
+        named = _NAMED.match(argument)
+        if named:
+            name, start = named[1], named[0]
+        else:
+            name, start, place = names.get(place, ""), "", place + 1
+        if name in files:
+            path = _ESCAPED.sub(r"\1", argument[len(start):])
+            quoted = quoteStringArgument(os.path.join(folder, path))
+            arguments[number] = start + quoted if named else quoted.replace("=", r"\=")
+            given.add(name)
+    if "privateKey" in files and "privateKey" not in given:
+        arguments.append(f"privateKey={quoteStringArgument(os.path.join(folder, 'server.pem'))}")
+    return ":".join((kind, *arguments))
 
 
 def source_of(endpoint: IStreamServerEndpoint) -> object | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
+from bayeux.certificates import BadCertificate, Certificate, anchored, check, reason, renewable, source_of
 from bayeux.eventloop import EventLoop
 from bayeux.exposition import CONTENT_TYPE, Exposition
 from bayeux.garbage import Garbage
@@ -84,6 +85,7 @@ class BayeuxServer(BayeuxService):
         if self.settings.api_listen:
             self.api = self._make_api()
             endpoints.append(self._api_endpoint)
+        self._folder = os.getcwd()  # from which twistd goes away before it starts, to its --rundir
         self._certificates = [(text, certificate) for text, endpoint in endpoints
                               if (certificate := _renewable(text, endpoint)) is not None]
         self._ports: list[IListeningPort] = []
@@ -175,7 +177,8 @@ class BayeuxServer(BayeuxService):
         except SettingsError as error:
             raise (error if self._source is None else self._source.located(error)) from None
         also_api = None if self.api is None else self.api.prepare(settings)
-        read = [(text, certificate, _read_source(text)) for text, certificate in self._certificates]
+        read = [(text, certificate, self._read_source(text))
+                for text, certificate in self._certificates]
 
         def apply() -> None:
             also()
@@ -189,6 +192,16 @@ class BayeuxServer(BayeuxService):
                                endpoint=text)
 
         return apply
+
+    def _read_source(self, text: str) -> object:
+        """Read the files of an endpoint with TLS again."""
+        try:
+            endpoint = serverFromString(_reactor, anchored(text, self._folder))
+            source = source_of(cast(IStreamServerEndpoint, endpoint))
+            check(source)
+        except Exception as error:  # endpoint parsers raise whatever their arguments lead to
+            raise _unusable(text, error) from None
+        return source
 
     def _make_api(self) -> APIService:
         from bayeux.api.service import APIService, on_loopback  # klein is much to load for nothing
@@ -294,16 +307,6 @@ def _renewable(text: str, endpoint: IStreamServerEndpoint) -> Certificate | None
         return renewable(endpoint)
     except BadCertificate as error:
         raise _unusable(text, error) from None
-
-
-def _read_source(text: str) -> object:
-    """Read the files of an endpoint with TLS again."""
-    try:
-        source = source_of(cast(IStreamServerEndpoint, serverFromString(_reactor, text)))
-        check(source)
-    except Exception as error:  # as above
-        raise _unusable(text, error) from None
-    return source
 
 
 def _unusable(text: str, error: Exception) -> SettingsError:

@@ -40,6 +40,7 @@ class Options(usage.Options):
         super().__init__()
         self._lists: dict[str, list[str]] = {"listen": [], "mounts": [], "allowed_origins": []}
         self._assigned: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}
         self.settings = Settings()
 
     def opt_listen(self, endpoint: str) -> None:
@@ -71,6 +72,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Make settings of the options."""
+        self._given = self._own()
         self.settings = self.read()
         if self.settings.access_log:
             _check_writable(self.settings.access_log)
@@ -78,22 +80,25 @@ class Options(usage.Options):
     def read(self) -> Settings:
         """Return what the options and the file of settings say now.  Raises ``SettingsError``."""
         file = read_toml(self["config"]) if self["config"] else {}
+        try:
+            settings = Settings.of(file, self._assigned, self._given)
+        except SettingsError:
+            self._check_file(file)
+            raise
+        mounts = settings.mounts
+        if self["demo"] and DEMO_MOUNT not in mounts:
+            return Settings.of(file, self._assigned, self._given, {"mounts": (*mounts, DEMO_MOUNT)})
+        return settings
+
+    def _own(self) -> dict[str, Any]:
+        """Return the settings that have options of their own."""
         given: dict[str, Any] = {name: values for name, values in self._lists.items() if values}
         for option, name in (("access-log", "access_log"), ("api", "api_listen"),
                              ("api-key-file", "api_key_file"), ("log-format", "log_format"),
                              ("log-level", "log_level")):
             if self[option]:
                 given[name] = self[option]
-        given = anchor(given, "")  # here, wherever twistd goes
-        try:
-            settings = Settings.of(file, self._assigned, given)
-        except SettingsError:
-            self._check_file(file)
-            raise
-        mounts = settings.mounts
-        if self["demo"] and DEMO_MOUNT not in mounts:
-            return Settings.of(file, self._assigned, given, {"mounts": (*mounts, DEMO_MOUNT)})
-        return settings
+        return anchor(given, "")  # here and now: at a reload twistd is in its --rundir
 
     def lines(self) -> Lines | None:
         """Return what twistd is to log to; None: it has options of its own that say so.

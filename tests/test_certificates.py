@@ -10,7 +10,7 @@ from twisted.internet.ssl import Certificate as Shown
 from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
 
 from bayeux import Settings
-from bayeux.certificates import BadCertificate, Certificate, check, reason, renewable, source_of
+from bayeux.certificates import BadCertificate, Certificate, anchored, check, reason, renewable, source_of
 from bayeux.server import BayeuxServer
 from bayeux.settings import SettingsError
 from tests.certificate import write_certificate
@@ -162,6 +162,39 @@ async def test_a_certificate_is_chosen_by_the_name_that_a_client_asks_for(pairs,
     listening.wires.append(wire)
     assert (await listening.ask(wire)).message["successful"] is True
     await listening.close()
+
+
+@pytest.mark.parametrize("text", [
+    "ssl:0:interface=127.0.0.1:privateKey=live/key.pem:certKey=live/cert.pem",
+    "tls:live:0:interface=127.0.0.1",
+])
+def test_relative_files_are_where_the_server_was_made(text, live, pairs, monkeypatch):
+    """twistd goes to its --rundir before it starts, and a reload is after that."""
+    monkeypatch.chdir(live.parent)
+    server = BayeuxServer(Settings(listen=(text,)))
+    monkeypatch.chdir(pairs[0])
+    assert server.reload() is True
+
+
+@pytest.mark.parametrize(("text", "meant"), [
+    ("tcp:8080", "tcp:8080"),
+    ("tcp:8080:interface=\\:\\:1", "tcp:8080:interface=\\:\\:1"),
+    ("ssl:443", "ssl:443:privateKey=/etc/server.pem"),
+    ("ssl:443:privateKey=/k.pem", "ssl:443:privateKey=/k.pem"),
+    ("ssl:443:certKey=c.pem:privateKey=k.pem:backlog=9",
+     "ssl:443:certKey=/etc/c.pem:privateKey=/etc/k.pem:backlog=9"),
+    ("ssl:443:extraCertChain=chain.pem:privateKey=/k.pem:dhParameters=dh.pem",
+     "ssl:443:extraCertChain=/etc/chain.pem:privateKey=/k.pem:dhParameters=/etc/dh.pem"),
+    ("ssl:443:k.pem:c.pem::127.0.0.1:9:chain.pem:dh.pem",
+     "ssl:443:/etc/k.pem:/etc/c.pem::127.0.0.1:9:/etc/chain.pem:/etc/dh.pem"),
+    ("tls:certs:443", "tls:/etc/certs:443"),
+    ("tls:port=443:path=certs", "tls:port=443:path=/etc/certs"),
+    ("tls:a\\:b\\\\c\\=d:443", "tls:/etc/a\\:b\\\\c\\=d:443"),
+    ("tls:port=443:path=a\\:b=c", "tls:port=443:path=/etc/a\\:b=c"),
+])
+def test_the_files_of_an_endpoint_are_those_in_a_folder(text, meant):
+    """Wherever and however they stand in it."""
+    assert anchored(text, "/etc") == meant
 
 
 @pytest.mark.parametrize(("spoil", "complaint"), [

@@ -99,6 +99,16 @@ def test_the_api_is_a_setting(tmp_path, monkeypatch):
     assert (settings.api_listen, settings.api_key_file) == ("tcp:9090", str(tmp_path / "api.key"))
 
 
+def test_options_are_read_again_as_they_were_meant_at_the_start(tmp_path, monkeypatch):
+    """twistd goes to its --rundir in between."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = Options()
+    options.parseOptions(["--api", "tcp:9090", "--api-key-file", "api.key", "--set", "key_directory=keys"])
+    monkeypatch.chdir("elsewhere")
+    assert options.read() == options.settings
+
+
 def test_the_key_of_the_api_is_looked_for_beside_the_file_that_names_it(file, tmp_path):
     path = file('api_listen = "tcp:9090"\napi_key_file = "keys/api.key"')
     assert settings_of("--config", path).api_key_file == str(tmp_path / "keys" / "api.key")
