@@ -44,8 +44,9 @@ class Signals:
             self._before[number] = before
 
     def _take_over(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._set(number, self._told_to_stop)
+        self._set(signal.SIGTERM, self._told_to_stop)
+        if callable(signal.getsignal(signal.SIGINT)):  # or a script that runs this in its background ignores it
+            self._set(signal.SIGINT, self._told_to_stop)
 
     def _told_to_stop(self, number: int, frame: object) -> None:
         again, self._told = self._told, True

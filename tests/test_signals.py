@@ -92,6 +92,19 @@ def test_a_first_interrupt_is_the_reactors_and_others_are_not(reactor, seen):
     assert seen == [f"before {signal.SIGINT}", "terminate"]
 
 
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+def test_an_interrupt_that_nobody_handles_is_left_alone(reactor, seen, handler):
+    """A script that runs it in its background has it ignored."""
+    signal.signal(signal.SIGINT, handler)
+    reactor.start()
+    assert signal.getsignal(signal.SIGINT) is handler
+    signal.raise_signal(signal.SIGTERM)
+    reactor.turn()
+    assert seen == ["terminate"]
+    reactor.signals.restore()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_an_interrupt_after_a_sigterm_is_told(reactor, seen):
     reactor.start()
     signal.raise_signal(signal.SIGTERM)
