@@ -193,6 +193,11 @@ class BayeuxServer(BayeuxService):
 
         return apply
 
+    def reloaded(self, settings: Settings) -> frozenset[str]:
+        """Add where the key of the API is, if that has been read from there."""
+        has_key = self.api is not None and settings.api_key_file
+        return super().reloaded(settings) | ({"api_key_file"} if has_key else set())
+
     def _read_source(self, text: str) -> object:
         """Read the files of an endpoint with TLS again."""
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bayeux.web.authorizer import Authorizer
 
 _RELOADED = frozenset({"channel", "key", "key_directory", "revoked_tokens", "log_level"})
-"""Settings that count from a reload on."""
+"""Settings that count from any reload on."""
 
 
 _AT_ONCE = 100
@@ -122,13 +122,18 @@ class BayeuxService(MultiService):
 
         return apply
 
+    def reloaded(self, settings: Settings) -> frozenset[str]:
+        """Return the names of those settings that count from a reload with these on."""
+        return _RELOADED
+
     def not_reloaded(self, error: SettingsError) -> None:
         """Count and log that nothing has changed, as something is wrong."""
         self.hub.metrics.failed_reloads += 1
         self._log.error("the old settings are kept: {reason}", event="reload_failed", reason=str(error))
 
     def _tell_changes(self, settings: Settings) -> None:
-        changed = [field.name for field in msgspec.structs.fields(Settings) if field.name not in _RELOADED
+        reloaded = self.reloaded(settings)
+        changed = [field.name for field in msgspec.structs.fields(Settings) if field.name not in reloaded
                    and getattr(settings, field.name) != getattr(self.settings, field.name)]
         if changed:
             names = " and ".join(filter(None, (", ".join(changed[:-1]), changed[-1])))

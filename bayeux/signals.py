@@ -45,7 +45,7 @@ class Signals:
 
     def _take_over(self) -> None:
         self._set(signal.SIGTERM, self._told_to_stop)
-        if callable(signal.getsignal(signal.SIGINT)):  # or a script that runs this in its background ignores it
+        if callable(signal.getsignal(signal.SIGINT)):  # not in the background of a script
             self._set(signal.SIGINT, self._told_to_stop)
 
     def _told_to_stop(self, number: int, frame: object) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from twisted.application.service import Service
+from twisted.logger import Logger
 
 from bayeux.api.channels import ChannelList
 from bayeux.api.routes import API
@@ -30,6 +31,8 @@ class APIService(Service):
     be read.
     """
 
+    _log = Logger()
+
     def __init__(self, hub: Hub, endpoint: Endpoint, metrics: Callable[[], bytes] | None = None,
                  metrics_type: str = "text/plain", draining: Callable[[], bool] = lambda: False) -> None:
         self._hub = hub
@@ -42,11 +45,18 @@ class APIService(Service):
         self.site = APISite(self.api.resource, settings, hub.metrics, sessions.clock)
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
-        """Read the key again and return what makes it count, and no other.  Raises ``SettingsError``."""
-        key = _read_key(settings) if settings.api_key_file else self.api.key
+        """Read the key again and return what makes it count, and no other.  Raises ``SettingsError``.
+
+        Where the settings name none, that which there is stays.
+        """
+        if not settings.api_key_file:
+            return lambda: None
+        key = _read_key(settings)
 
         def apply() -> None:
             self.api.key = key
+            self._log.info("the key of the API has been read from {file}", event="api_key_reloaded",
+                           file=settings.api_key_file)
 
         return apply
 
