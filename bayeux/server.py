@@ -129,6 +129,7 @@ class BayeuxServer(BayeuxService):
     async def _stop(self) -> None:
         began = self.clock.seconds()
         await super()._stop()
+        self._site.close_log()
         if self.api is not None:  # the last: it is asked whether the server is ready
             ports, self._api_ports = self._api_ports, []
             for port in ports:

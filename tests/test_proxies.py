@@ -274,6 +274,7 @@ def test_the_access_log_names_the_client(tmp_path: Path, trusted: str, client: s
     net.site.doStart()
     HTTP(net).ask(data)
     net.site.doStop()
+    net.site.close_log()
     (line,) = path.read_text().splitlines()
     assert line.split(" ")[0].strip('"') == client
 

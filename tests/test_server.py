@@ -456,6 +456,21 @@ async def test_its_access_log_is_complete_when_it_has_stopped(start, open_wire, 
     assert '"POST /bayeux HTTP/1.1" 200 ' in path.read_text()
 
 
+@pytest_twisted.ensureDeferred
+async def test_its_access_log_has_what_a_stop_answers(start, open_wire, tmp_path):
+    path = tmp_path / "access.log"
+    server = start(access_log=str(path))
+    wires = [await open_wire() for _ in range(3)]
+    for wire in wires:
+        wire.send(post(connect(await client_of(wire))))
+    await condition(lambda: server.hub.metrics.held == 3)
+    before = len(path.read_text().splitlines())
+    await server.stopService()
+    lines = path.read_text().splitlines()[before:]
+    assert ['"POST /bayeux HTTP/1.1" 200 ' in line for line in lines] == [True] * 3
+    assert server._site._logFile is None
+
+
 # -- the end --------------------------------------------------------------------------------------
 
 

@@ -697,6 +697,7 @@ def logged(tmp_path):
     server.site.doStart()
     yield server, path.read_text
     server.site.doStop()
+    server.site.close_log()
 
 
 def test_the_access_log_has_a_line_for_each_request(logged):
@@ -737,6 +738,7 @@ def test_there_is_no_access_log_unless_it_is_asked_for(server, monkeypatch):
     server.site.doStart()
     server.connection().send(post(HANDSHAKE))
     server.site.doStop()
+    server.site.close_log()
     assert lines == []
 
 

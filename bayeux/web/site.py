@@ -63,6 +63,13 @@ class BayeuxSite(Site):
         if self.logPath is not None:
             super().startFactory()
 
+    def stopFactory(self) -> None:
+        """Keep the access log, when the port is free: a stopping server still has answers to give."""
+
+    def close_log(self) -> None:
+        """Close the access log, if there is one."""
+        super().stopFactory()
+
     def buildProtocol(self, addr: IAddress | None) -> IProtocol:  # type: ignore[override]  # nor HTTPChannel
         """Make the protocol of a new connection; of a proxy it may have to be told first whose it is."""
         address = _host(addr)
