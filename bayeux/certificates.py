@@ -2,15 +2,19 @@
 
 An endpoint ``ssl:`` reads its files once, and ``tls:`` looks into its folder again only for a name that it
 does not know.  So what makes the TLS side of their connections is replaced by something that can be told
-to use another.  Where an endpoint keeps it is Twisted's own affair, and is asked here only.
+to use another.  Where an endpoint keeps it, and what is in it, is Twisted's own affair, and is asked here
+only.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, cast
 
+from OpenSSL.SSL import Connection, Context
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IStreamServerEndpoint
 from zope.interface import implementer
@@ -54,6 +58,42 @@ class Certificate:
         return self._source.serverConnectionForTLS(protocol)
 
 
+@implementer(IOpenSSLServerConnectionCreator)
+class Folder:
+    """Shows each client the certificate of the name that it asks for, of those that a folder had once.
+
+    Who asks for another name, or for none, is shown the first.  Twisted's own would log a line for each
+    of those, and a traceback for a name that is not ASCII: any peer could fill the log.  ``options`` are
+    those of each DNS name, ``*.`` being for whatever is directly below.  Raises ``BadCertificate`` if
+    there are none, or one cannot be used.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        try:
+            self._contexts: dict[bytes, Context] = {
+                name.lower().encode("utf-8"): each.getContext() for name, each in options.items()}
+        except Exception as error:  # pyOpenSSL's, and whatever a file leads to
+            raise BadCertificate(reason(error)) from None
+        if not self._contexts:
+            raise BadCertificate("there is no certificate with its key in the folder")
+        self._first = next(iter(self._contexts.values()))
+        self._first.set_tlsext_servername_callback(self._choose)
+
+    def getContext(self) -> Context:
+        """Return what a connection begins with, when nothing has been asked for as yet."""
+        return self._first
+
+    def serverConnectionForTLS(self, protocol: Any) -> Connection:
+        """Make the TLS side of a connection."""
+        return Connection(self._first)
+
+    def _choose(self, connection: Connection) -> None:
+        name = (connection.get_servername() or b"").lower()
+        context = self._contexts.get(name) or self._contexts.get(b"*." + name.partition(b".")[2])
+        if context is not None:
+            connection.set_context(context)
+
+
 def anchored(endpoint: str, folder: str) -> str:
     """Return an endpoint string whose certificates do not depend on where the process is.
 
@@ -81,8 +121,13 @@ def anchored(endpoint: str, folder: str) -> str:
 
 
 def source_of(endpoint: IStreamServerEndpoint) -> object | None:
-    """Return what makes the TLS side of an endpoint's connections, None if it has no TLS."""
-    return next((vars(endpoint)[name] for name in _PLACES if name in vars(endpoint)), None)
+    """Return what makes the TLS side of an endpoint's connections, None if it has no TLS.
+
+    Raises ``BadCertificate``.
+    """
+    source = vars(endpoint).get(_place(endpoint))
+    lookup = getattr(source, "_contextLookup", None)
+    return source if lookup is None else Folder(inspect.getclosurevars(lookup).nonlocals["certMap"])
 
 
 def renewable(endpoint: IStreamServerEndpoint) -> Certificate | None:
@@ -90,24 +135,24 @@ def renewable(endpoint: IStreamServerEndpoint) -> Certificate | None:
 
     Raises ``BadCertificate``.
     """
-    for name in _PLACES:
-        source = vars(endpoint).get(name)
-        if source is not None:
-            certificate = Certificate(source)
-            setattr(endpoint, name, certificate)
-            return certificate
-    return None
+    source = source_of(endpoint)
+    if source is None:
+        return None
+    certificate = Certificate(source)
+    setattr(endpoint, _place(endpoint), certificate)
+    return certificate
+
+
+def _place(endpoint: IStreamServerEndpoint) -> str:
+    return next((name for name in _PLACES if name in vars(endpoint)), "")
 
 
 def check(source: object) -> None:
     """Raise ``BadCertificate`` unless connections can be made with it."""
     try:
-        lookup = getattr(source, "_contextLookup", None)
-        usable = cast(Any, source).getContext() if lookup is None else lookup(None)
+        cast(Any, source).getContext()
     except Exception as error:  # pyOpenSSL's, and whatever a file leads to
         raise BadCertificate(reason(error)) from None
-    if usable is None:
-        raise BadCertificate("there is no certificate with its key in the folder")
 
 
 def reason(error: Exception) -> str:

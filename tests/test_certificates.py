@@ -4,13 +4,24 @@ import shutil
 
 import pytest
 import pytest_twisted
+from OpenSSL.SSL import Connection, WantReadError
 from twisted.internet import reactor
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol, serverFromString
 from twisted.internet.ssl import Certificate as Shown
 from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+from twisted.logger import globalLogPublisher
 
 from bayeux import Settings
-from bayeux.certificates import BadCertificate, Certificate, anchored, check, reason, renewable, source_of
+from bayeux.certificates import (
+    BadCertificate,
+    Certificate,
+    Folder,
+    anchored,
+    check,
+    reason,
+    renewable,
+    source_of,
+)
 from bayeux.server import BayeuxServer
 from bayeux.settings import SettingsError
 from tests.certificate import write_certificate
@@ -195,6 +206,68 @@ def test_relative_files_are_where_the_server_was_made(text, live, pairs, monkeyp
 def test_the_files_of_an_endpoint_are_those_in_a_folder(text, meant):
     """Wherever and however they stand in it."""
     assert anchored(text, "/etc") == meant
+
+
+# -- the names of a folder -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """Return what asks a folder with two certificates for a name, and returns that of the shown one."""
+    for prefix, host in (("a", "www.example.org"), ("b", "*.example.com")):
+        write_certificate(tmp_path, host, prefix)
+    certificate = renewable(serverFromString(reactor, by_folder(tmp_path)))
+
+    def shown(name):
+        server, client = certificate.serverConnectionForTLS(None), Connection(Options().getContext())
+        server.set_accept_state()
+        client.set_connect_state()
+        if name is not None:
+            client.set_tlsext_host_name(name)
+        for one, other in ((client, server), (server, client)):
+            with pytest.raises(WantReadError):
+                one.do_handshake()
+            other.bio_write(one.bio_read(100_000))
+        client.do_handshake()
+        [host] = client.get_peer_certificate(as_cryptography=True).subject
+        return host.value
+
+    shown.first = shown(None)
+    return shown
+
+
+@pytest.mark.parametrize(("name", "host"), [
+    (b"www.example.org", "www.example.org"), (b"WWW.Example.ORG", "www.example.org"),
+    (b"www.example.com", "*.example.com"), (b"other.example.com", "*.example.com"),
+])
+def test_a_name_has_its_certificate(shown, name, host):
+    """In letters of any case; a wildcard is for what is directly below."""
+    assert shown(name) == host
+
+
+@pytest.mark.parametrize("name", [
+    None, b"a.b.example.com", b"example.com", b"www.example.net", b"localhost", b".", b"\xff.example.net"])
+def test_whatever_has_no_certificate_is_shown_the_first_and_nothing_is_logged(shown, name, monkeypatch):
+    """Nor are the files read: any peer could have that done without an end."""
+    seen = []
+    monkeypatch.setattr("twisted.protocols._sni.PEMObjects", seen.append)
+    globalLogPublisher.addObserver(seen.append)
+    host = shown(name)
+    globalLogPublisher.removeObserver(seen.append)
+    assert host == shown.first
+    assert seen == []
+
+
+def test_a_folder_with_a_certificate_that_cannot_be_used_is_none():
+    class Broken:
+        def getContext(self):
+            raise ValueError("broken")
+
+    with pytest.raises(BadCertificate, match=r"^broken$"):
+        Folder({"localhost": Broken()})
+
+
+# -- what is wrong --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("spoil", "complaint"), [
