@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.resource import Resource
@@ -434,6 +435,26 @@ def test_a_connection_that_is_idle_for_long_is_closed(server):
     connection.send(post(HANDSHAKE))
     server.clock.advance(120)
     assert connection.closed
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["", "and does not take its answer"])
+def test_an_idle_connection_of_twisted_webs_is_closed_without_a_line_in_the_log(server, stuck):
+    """Many clients that come and go are nothing to report."""
+    lines = []
+    globalLogPublisher.addObserver(lines.append)
+    connection = server.connection()
+    connection.transport.stuck = stuck
+    connection.send(post(method="GET", path="/nowhere", body=b""))
+    server.clock.advance(59)
+    assert not connection.transport.disconnecting
+    server.clock.advance(2)
+    assert connection.transport.disconnecting
+    assert connection.closed is not stuck
+    server.clock.advance(15)
+    assert connection.closed
+    globalLogPublisher.removeObserver(lines.append)
+    assert lines == []
+    assert server.hub.metrics.limited == {}
 
 
 @pytest.mark.parametrize("last", [post(HANDSHAKE, connection="close"), b"nonsense\r\n\r\n"])

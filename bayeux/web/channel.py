@@ -221,6 +221,11 @@ class BayeuxChannel(HTTPChannel):
         super().loseConnection()
         self._allow(self.site.timeOut)
 
+    def timeoutConnection(self) -> None:
+        """Close what is idle, as the front door does; twisted.web would log a line for each."""
+        self.loseConnection()
+        self._allow(self.abortTimeout)
+
     def pauseProducing(self) -> None:
         """Give a peer that does not take its answer some time; until it has, nothing more is read (G-16)."""
         super().pauseProducing()
