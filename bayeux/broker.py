@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, cast
 
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.channels import expand
 from bayeux.errors import BayeuxError
+from bayeux.faults import Faults
 from bayeux.messages import Event, decode_data
 from bayeux.metrics import Metrics
 from bayeux.registry import Registry
@@ -27,14 +27,14 @@ Subscriber = Callable[[str, Any], object]
 class Broker:
     """Hands out events, one after the other, to sessions first."""
 
-    _log = Logger()
-
-    def __init__(self, sessions: Sessions, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, sessions: Sessions, settings: Settings, metrics: Metrics,
+                 faults: Faults) -> None:
         self._sessions = sessions
         self._settings = settings
         self._lazy_rules: dict[str, float] = {}
         self.replace_rules(settings.channel)
         self._metrics = metrics
+        self._faults = faults
         self._registry: Registry[Subscriber] = Registry()
         self._backlog: deque[tuple[Event, Session | None]] = deque()
         self._publishing = False
@@ -101,6 +101,5 @@ class Broker:
                 self._callback_failed(Failure(), event.channel)
 
     def _callback_failed(self, failure: Failure, channel: str) -> None:
-        self._metrics.application_errors += 1
-        self._log.failure("a subscriber failed on {channel}", failure, event="subscriber_failed",
+        self._faults.tell("a subscriber failed on {channel}", failure, event="subscriber_failed",
                           channel=channel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec import UNSET
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.channels import META_CONNECT, META_HANDSHAKE, META_SUBSCRIBE, META_UNSUBSCRIBE
@@ -17,9 +16,9 @@ from bayeux.errors import (
     UnknownClient,
 )
 from bayeux.extensions import Call
+from bayeux.faults import Faults
 from bayeux.journal import Witnesses
 from bayeux.messages import Advice, Message, Rejected, Reply
-from bayeux.metrics import Metrics
 from bayeux.session import Link, Release
 from bayeux.sessions import Sessions
 from bayeux.versions import VERSION
@@ -31,13 +30,11 @@ _BREATH = 1.0
 class Failures:
     """Makes the unsuccessful replies of one hub, with the advice that belongs to each."""
 
-    _log = Logger()
-
-    def __init__(self, sessions: Sessions, metrics: Metrics, connection_types: tuple[str, ...],
+    def __init__(self, sessions: Sessions, faults: Faults, connection_types: tuple[str, ...],
                  witnesses: Witnesses) -> None:
         self._witnesses = witnesses
         self._sessions = sessions
-        self._metrics = metrics
+        self._faults = faults
         self._connection_types = connection_types
 
     def answer(self, message: Message | Rejected, error: BaseException, link: Link) -> Reply:
@@ -77,8 +74,7 @@ class Failures:
         """Return what a client is told of an error: of those that are not meant for it, only that it was."""
         if isinstance(error, BayeuxError):
             return error
-        self._metrics.application_errors += 1
-        self._log.failure("a handler failed on {channel!r}", Failure(error), event="handler_failed",
+        self._faults.tell("a handler failed on {channel!r}", Failure(error), event="handler_failed",
                           channel=channel[:64])
         return InternalError()
 

@@ -43,6 +43,7 @@ from bayeux.exchange import Exchange
 from bayeux.extensions import Call, Extension, Extensions
 from bayeux.extensions.builtin import built_in
 from bayeux.failures import Failures
+from bayeux.faults import Faults
 from bayeux.guard import Guard
 from bayeux.journal import Witnesses
 from bayeux.keys import Key, KeyRing
@@ -85,7 +86,8 @@ class Hub:
         """The keys of signatures and tokens; ``replace_keys`` has others."""
         self.settings.check_keys(self.keys)
         self._connection_types = _advertised(self.settings)
-        self._extensions = Extensions(self.settings, self.metrics)
+        faults = Faults(clock, self.settings.log_interval, self.metrics)
+        self._extensions = Extensions(self.settings, self.metrics, faults)
         for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
             self._extensions.add(extension)
         self.sessions = Sessions(clock, self.settings, self.metrics, self._extensions)
@@ -93,9 +95,9 @@ class Hub:
         self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
         self.witnesses: Witnesses = {}
         """Of each kind of refusal whom it has met last, for the log."""
-        self._failures = Failures(self.sessions, self.metrics, self._connection_types, self.witnesses)
+        self._failures = Failures(self.sessions, faults, self._connection_types, self.witnesses)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
-        self._broker = Broker(self.sessions, self.settings, self.metrics)
+        self._broker = Broker(self.sessions, self.settings, self.metrics, faults)
         self._services: dict[str, ServiceHandler] = {}
         self._guard = Guard(self.sessions, self.keys, self.settings, self.metrics, self._extensions, wall)
         if self.settings.channel or self.settings.has_keys:

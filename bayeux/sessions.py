@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bayeux.addresses import client_of
 from bayeux.backlog import Backlog
@@ -47,8 +47,6 @@ class SessionListener(Protocol):
 
 class Sessions:
     """All sessions of one hub, with what they share: the registry, the clock, the limits."""
-
-    _log = Logger()
 
     def __init__(self, clock: IReactorTime, settings: Settings, metrics: Metrics,
                  extensions: Extensions) -> None:
@@ -548,8 +546,7 @@ class Sessions:
             try:
                 getattr(listener, what)(*arguments)
             except Exception:
-                self._metrics.application_errors += 1
-                self._log.failure("a session listener failed", event="listener_failed")
+                self._extensions.faults.tell("a session listener failed", Failure(), event="listener_failed")
 
 
 def _is_out_of_reach(session: Session) -> bool:

@@ -306,7 +306,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The least level that it logs: ``debug``, ``info``, ``warn``, ``error`` or ``critical``."""
     log_interval: Seconds = 1.0
     """How often it logs what has been refused and who has expired: then one line of each kind, with how
-    many there were.  0: that is not logged."""
+    many there were.  0: that is not logged.  The traceback of an application's code that fails comes no more
+    often either, for each place in the code; 0: each time."""
     access_log: str = ""
     """File to which ``twistd bayeux`` writes a line for each request; empty: none."""
     mounts: tuple[str, ...] = ("/bayeux",)

@@ -20,7 +20,7 @@ LEVELS: list[set[str]] = [
     {"certificates", "clocks", "configuration", "deadlines", "families", "histograms", "messages", "nonces",
      "process", "registry", "results", "versions"},
     {"metrics"},
-    {"eventloop", "garbage", "lag", "queues", "signals"},
+    {"eventloop", "faults", "garbage", "lag", "queues", "signals"},
     {"session"},
     {"backlog", "holds"},
     {"extensions", "journal", "policy"},

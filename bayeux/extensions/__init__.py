@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bayeux.errors import Denied
+from bayeux.faults import Faults
 from bayeux.messages import Event, Message, Reply
 from bayeux.metrics import Metrics
 from bayeux.queues import EventQueue
@@ -101,11 +101,11 @@ Put = Callable[[Session, Event], None]
 class Extensions:
     """All extensions of one hub, and the running of their hooks; what nobody overrides costs nothing."""
 
-    _log = Logger()
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, faults: Faults) -> None:
         self._settings = settings
         self._metrics = metrics
+        self.faults = faults
+        """Where it is told what of the application fails."""
         self._all: list[Extension] = []
         self.lines: dict[Session, EventQueue] = {}
         """Events that stand in line behind one that an extension still thinks about."""
@@ -206,8 +206,7 @@ class Extensions:
         return None if waiting is None else waiting.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._metrics.application_errors += 1
-        self._log.failure("an extension failed", failure, event="extension_failed")
+        self.faults.tell("an extension failed", failure, event="extension_failed")
 
 
 def _hooks(extensions: Iterable[Extension], name: str) -> tuple[Hook, ...]:
