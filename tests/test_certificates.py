@@ -8,7 +8,7 @@ from OpenSSL.SSL import Connection, WantReadError
 from twisted.internet import reactor
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol, serverFromString
 from twisted.internet.ssl import Certificate as Shown
-from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+from twisted.internet.ssl import CertificateOptions, PrivateCertificate, optionsForClientTLS
 from twisted.logger import globalLogPublisher
 
 from bayeux import Settings
@@ -211,50 +211,50 @@ def test_the_files_of_an_endpoint_are_those_in_a_folder(text, meant):
 # -- the names of a folder -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def shown(tmp_path):
-    """Return what asks a folder with two certificates for a name, and returns that of the shown one."""
-    for prefix, host in (("a", "www.example.org"), ("b", "*.example.com")):
-        write_certificate(tmp_path, host, prefix)
-    certificate = renewable(serverFromString(reactor, by_folder(tmp_path)))
-
-    def shown(name):
-        server, client = certificate.serverConnectionForTLS(None), Connection(Options().getContext())
-        server.set_accept_state()
-        client.set_connect_state()
-        if name is not None:
-            client.set_tlsext_host_name(name)
-        for one, other in ((client, server), (server, client)):
-            with pytest.raises(WantReadError):
-                one.do_handshake()
-            other.bio_write(one.bio_read(100_000))
-        client.do_handshake()
-        [host] = client.get_peer_certificate(as_cryptography=True).subject
-        return host.value
-
-    shown.first = shown(None)
-    return shown
+def show(source, name):
+    """Return the host of the certificate that a client is shown who asks for a name."""
+    server, client = source.serverConnectionForTLS(None), Connection(Options().getContext())
+    server.set_accept_state()
+    client.set_connect_state()
+    if name is not None:
+        client.set_tlsext_host_name(name)
+    for one, other in ((client, server), (server, client)):
+        with pytest.raises(WantReadError):
+            one.do_handshake()
+        other.bio_write(one.bio_read(100_000))
+    client.do_handshake()
+    [host] = client.get_peer_certificate(as_cryptography=True).subject
+    return host.value
 
 
+@pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(("name", "host"), [
-    (b"www.example.org", "www.example.org"), (b"WWW.Example.ORG", "www.example.org"),
-    (b"www.example.com", "*.example.com"), (b"other.example.com", "*.example.com"),
+    (b"www.example.org", "www.Example.org"), (b"WWW.example.ORG", "www.Example.org"),
+    (b"www.example.com", "*.example.com"), (b"Other.Example.com", "*.example.com"),
 ])
-def test_a_name_has_its_certificate(shown, name, host):
-    """In letters of any case; a wildcard is for what is directly below."""
-    assert shown(name) == host
+def test_a_name_has_its_certificate(tmp_path, name, host, order):
+    """In letters of any case, whichever is the first; a wildcard is for what is directly below."""
+    options = {}
+    for each in ("www.Example.org", "*.example.com")[::order]:
+        pems = [file.read_bytes() for file in write_certificate(tmp_path, each)]
+        options[each] = PrivateCertificate.loadPEM(b"".join(pems)).options()
+    assert show(Folder(options), name) == host
 
 
 @pytest.mark.parametrize("name", [
     None, b"a.b.example.com", b"example.com", b"www.example.net", b"localhost", b".", b"\xff.example.net"])
-def test_whatever_has_no_certificate_is_shown_the_first_and_nothing_is_logged(shown, name, monkeypatch):
+def test_whatever_has_no_certificate_is_shown_the_first_and_nothing_is_logged(tmp_path, name, monkeypatch):
     """Nor are the files read: any peer could have that done without an end."""
+    for prefix, host in (("a", "www.example.org"), ("b", "*.example.com")):
+        write_certificate(tmp_path, host, prefix)
+    certificate = renewable(serverFromString(reactor, by_folder(tmp_path)))
+    first = show(certificate, None)
     seen = []
     monkeypatch.setattr("twisted.protocols._sni.PEMObjects", seen.append)
     globalLogPublisher.addObserver(seen.append)
-    host = shown(name)
+    host = show(certificate, name)
     globalLogPublisher.removeObserver(seen.append)
-    assert host == shown.first
+    assert host == first
     assert seen == []
 
 
