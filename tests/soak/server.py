@@ -38,7 +38,7 @@ class Teller(LineReceiver):
         hub, resource = self._server.hub, self._server.resource
         self._say({
             "sessions": len(hub.sessions),
-            "held": hub.sessions.held,
+            "held": len(hub.sessions.holds),
             "channels": hub.sessions.channels,
             "idle": hub.sessions.is_idle(),
             "connections": len(self._server._site.channels) + len(resource.endpoint.streams),
