@@ -50,12 +50,23 @@ def test_each_phase_has_its_part() -> None:
     assert warm["latency_ms"]["max"] == 4.0
 
 
-def test_what_late_messages_cost_is_counted_with_their_phase() -> None:
-    """The last of them came half a second after the end; nothing was published then."""
+def test_rates_are_of_what_went_and_came_while_it_was_measured() -> None:
+    """A server that cannot keep up delivers the rest when nothing more is published, or in the next phase."""
+    slow = done(published=[5, 15], delivered=[20, 30])
+    built = made(dones=(slow, slow))
+    assert (built["sent"], built["received"], built["lost"]) == (40, 100, 4)
+    assert (built["sent_rate"], built["rate"]) == (15.0, 30.0)
+    assert [phase["rate"] for phase in built["phases"]] == [40.0, 30.0]
+    assert built["driver"]["cpu_us_per_delivery"] == 7000.0  # 0.42 s, 60 deliveries
+    assert built["server"]["cpu_us_per_delivery"] == 16_666.67
+
+
+def test_a_delivery_costs_what_was_used_while_it_was_measured() -> None:
+    """Not what is used afterwards, until half a second later the last has come and clients say good-bye."""
     built = made()
-    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "cpu_us_per_delivery": 5200.0, "limited": False}
+    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "cpu_us_per_delivery": 4200.0, "limited": False}
     assert built["server"] == {
-        "pids": [7, 8], "cpu": 0.5, "cpu_us_per_delivery": 12_500.0, "rss_mib_before": 50.0,
+        "pids": [7, 8], "cpu": 0.5, "cpu_us_per_delivery": 10_000.0, "rss_mib_before": 50.0,
         "rss_mib_idle": 60.0, "rss_mib": 63.5, "rss_kib_per_client": 1024.0}
 
 
@@ -139,16 +150,16 @@ def test_what_is_no_report_is_told(tmp_path: Path, content: bytes | None, compla
 def test_it_is_a_page_of_text() -> None:
     assert report.text(made()) == """\
 clients         10 by long-polling, 2 channels, 2 publishers
-published       40 in 2 s, 20.0 a second
+published       40, 20.0 a second in 2 s
 delivered       100 of 104 expected, 50 a second
 lost            4
 duplicated      6
 out of order    8
 latency         p50 2.00, p90 2.00, p99 100.00, p99.9 100.00, max 100.00 ms
 connect time    p50 20.02, p90 40.00, p99 40.00, p99.9 40.00, max 40.00 ms
-server's CPU    0.50 cores, 12500.0 us a delivery
+server's CPU    0.50 cores, 10000.0 us a delivery
 server's memory 63.5 MiB; with all clients idle 60.0, before them 50.0: 1024 KiB a client
-driver's CPU    0.21 cores, 5200.0 us a delivery
+driver's CPU    0.21 cores, 4200.0 us a delivery
 
 phase      s  published  delivered  lost  a second  p50 ms  p99 ms  max ms
 warm-up *  1         10         50     2        50    1.00    4.00    4.00

@@ -38,6 +38,8 @@ def build(options: Options, outcome: Outcome, started: datetime) -> Report:
     counts = {name: sum(phases[number][name] for number in measured)
               for name in ("sent", "expected", "received", "lost", "duplicated", "out_of_order")}
     seconds = sum(phases[number]["seconds"] for number in measured)
+    published = sum(outcome.parts[number].published for number in measured)
+    delivered = sum(outcome.parts[number].delivered for number in measured)
     return {
         "format": FORMAT,
         "version": __version__,
@@ -52,13 +54,13 @@ def build(options: Options, outcome: Outcome, started: datetime) -> Report:
         "unsent": outcome.unsent,
         "refused": outcome.refused,
         "errors": dict(outcome.errors.most_common()),
-        "rate": _rate(counts["received"], seconds),
-        "sent_rate": _rate(counts["sent"], seconds),
+        "rate": _rate(delivered, seconds),
+        "sent_rate": _rate(published, seconds),
         "latency_ms": latencies.summary(),
         "connect_ms": outcome.connects.summary(),
         "late_ms": outcome.late.summary(),
-        "driver": _driver(outcome, [spans[number] for number in measured], counts["received"]),
-        "server": _server(options, outcome, [spans[number] for number in measured], counts["received"]),
+        "driver": _driver(outcome, [spans[number] for number in measured], delivered),
+        "server": _server(options, outcome, [spans[number] for number in measured], delivered),
         "phases": phases,
         "timeline": list(_timeline(outcome)),
         "percentiles": latencies.curve(),
@@ -80,41 +82,35 @@ def _phase(outcome: Outcome, number: int) -> Report:
         "seconds": round(seconds, 3), "measured": span.phase.measure, "sent": part.sent,
         "expected": received + part.lost, "received": received, "lost": part.lost,
         "duplicated": part.duplicated, "out_of_order": part.out_of_order,
-        "rate": _rate(received, seconds), "latency_ms": part.latencies.summary(),
+        "rate": _rate(part.delivered, seconds), "latency_ms": part.latencies.summary(),
     }
 
 
-def _end(outcome: Outcome, span: Span) -> int:
-    """Return when the work for a phase is done: the last messages may come after its end."""
-    return outcome.ended if span.stop >= outcome.schedule.stop else span.stop
-
-
-def _driver(outcome: Outcome, spans: list[Span], received: int) -> Report:
+def _driver(outcome: Outcome, spans: list[Span], delivered: int) -> Report:
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
     shares = [sum(cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
               for cpu in outcome.cpu]
     own = sum(outcome.own_cpu.growth(span.begin, span.stop) for span in spans)
-    used = own + sum(cpu.growth(span.begin, _end(outcome, span)) for cpu in outcome.cpu for span in spans)
+    used = own + sum(shares) * seconds
     return {
         "cpu": round(sum(shares) + (own / seconds if seconds else 0.0), 3),
         "busiest": round(max(shares), 3),
-        "cpu_us_per_delivery": round(used / received * 1e6, 2) if received else None,
+        "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
         "limited": max(shares) > _BUSY,
     }
 
 
-def _server(options: Options, outcome: Outcome, spans: list[Span], received: int) -> Report | None:
+def _server(options: Options, outcome: Outcome, spans: list[Span], delivered: int) -> Report | None:
     server = outcome.server
     if server is None or not len(server.cpu):
         return None
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
-    cores = sum(server.cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
-    used = sum(server.cpu.growth(span.begin, _end(outcome, span)) for span in spans)
+    used = sum(server.cpu.growth(span.begin, span.stop) for span in spans)
     idle = server.rss.at(0)
     return {
         "pids": list(options.pid),
-        "cpu": round(cores, 3),
-        "cpu_us_per_delivery": round(used / received * 1e6, 2) if received else None,
+        "cpu": round(used / seconds, 3) if seconds else 0.0,
+        "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
         "rss_mib_before": round(server.rss_before / _MIB, 2),
         "rss_mib_idle": round(idle / _MIB, 2),
         "rss_mib": round(server.rss.at(outcome.ended) / _MIB, 2),
@@ -179,7 +175,7 @@ def figures(report: Report) -> Iterator[tuple[str, str]]:
     """Yield names and values, for people."""
     yield "clients", (f"{report['clients']:,} by {report['transport']}, {report['channels']:,} channels, "
                       f"{report['publishers']} publishers")
-    yield "published", f"{report['sent']:,} in {report['seconds']:g} s, {report['sent_rate']:,.1f} a second"
+    yield "published", f"{report['sent']:,}, {report['sent_rate']:,.1f} a second in {report['seconds']:g} s"
     yield "delivered", (f"{report['received']:,} of {report['expected']:,} expected, "
                         f"{report['rate']:,.0f} a second")
     yield "lost", f"{report['lost']:,}"

@@ -66,6 +66,11 @@ class Tally:
             self._counts[self._phase].update(rounded([max(0, value) // 1000 for value in self._latencies]))
             self._latencies = array("q")
 
+    @property
+    def total(self) -> int:
+        """How many arrivals there have been."""
+        return sum(self.received) + len(self._latencies)
+
     def cut(self) -> None:
         """Look at the schedule again: it ends earlier now."""
         self._enter(self._phase)
