@@ -304,6 +304,24 @@ def test_a_phase_that_a_run_does_not_get_to_has_no_part_in_what_comes_late() -> 
     assert (done.published, done.delivered) == ([2, 0], [1, 0])
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_driver_that_is_behind_publishes_what_was_due_without_a_rest() -> None:
+    """The loop stood still for most of the phase; 64 messages are published before it reads again."""
+    turned = Turned(Phase(1.0, 1000.0), drain=0.2)
+    turned.at(0.1, turned.loop.advance, 0.95)
+    done = turned.go()
+    assert (done.sent, done.unsent) == ([1000], 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_the_driver_never_got_to_is_unsent() -> None:
+    turned = Turned(Phase(1.0, 1000.0), drain=0.2)
+    turned.at(0.1, turned.loop.advance, 2.0)
+    done = turned.go()
+    assert done.sent[0] < 300
+    assert done.unsent == 1000 - done.sent[0]
+
+
 # -- the process --------------------------------------------------------------------------------
 
 class Process:

@@ -118,12 +118,12 @@ class Worker:
             return True
         self._press.publish_due(now)
         if now < schedule.stop + int(self._plan.drain * _SECOND) and not self._is_complete(schedule):
-            self._loop.run(now + _DRAIN_STEP)
+            self._loop.run(now if self._press.is_behind else now + _DRAIN_STEP)
             return True
         return False
 
     def _is_complete(self, schedule: Schedule) -> bool:
-        return not self._press.unsent and all(
+        return not self._press.is_behind and not self._press.unsent and all(
             client.ledger.is_complete(schedule.end) for client in self.crowd)
 
     def _end_phases(self, schedule: Schedule, now: int) -> None:
