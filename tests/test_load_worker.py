@@ -265,9 +265,6 @@ class Turned:
 
     def go(self) -> Done:
         self.worker.obey(Go(self.begin))
-        return self.finish()
-
-    def finish(self) -> Done:
         while self.worker.work():
             pass
         self.worker.finish()
@@ -302,6 +299,18 @@ def test_a_phase_that_a_run_does_not_get_to_has_no_part_in_what_comes_late() -> 
     done = turned.go()
     assert (done.sent, done.lost) == ([2, 0], [0, 0])
     assert (done.published, done.delivered) == ([2, 0], [1, 0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_comes_before_a_worker_knows_that_it_has_begun_has_its_latency() -> None:
+    turned = Turned(Phase(1.0, 4.0), Phase(1.0, 4.0))
+    turned.loop.now = turned.begin + SECOND // 10
+    turned.deliver(0)
+    turned.at(1.9, turned.deliver, *range(1, 8))
+    done = turned.go()
+    assert (done.lost, done.delivered) == ([0, 0], [1, 7])
+    latencies = [tick.latencies[0] for tick in turned.news if isinstance(tick, Tick) and 0 in tick.latencies]
+    assert latencies[0] == {99_968: 1}  # rounded down to three digits
 
 
 @pytest.mark.usefixtures("quick")
