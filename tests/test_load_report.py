@@ -203,7 +203,7 @@ def test_a_good_run_needs_no_words() -> None:
     ({"interrupted": True}, "interrupted: the figures are of what was done until then"),
     ({"live": 9}, "only 9 of 10 clients are live at the end"),
     ({"driver": {"limited": True, "busiest": 0.97}}, "the driver is the bottleneck: a worker used 97% of a "
-     "core; use more --processes, or another machine"),
+     "core in its busiest second; use more --processes, or another machine"),
     ({"unsent": 3}, "3 messages were due and could not be published"),
     ({"late_ms": {"p99": 101}}, "one message in a hundred was published 101 ms late or more")])
 def test_what_spoils_a_run_is_told(spoilt: Report, note: str) -> None:
@@ -219,6 +219,34 @@ def test_a_worker_without_time_to_spare_is_the_bottleneck(busy: float, limited: 
     built = made(busy=busy)
     assert built["driver"]["limited"] is limited
     assert any("bottleneck" in note for note in report.verdicts(built)) is limited
+
+
+def hurried(*used: float, phases: tuple[Phase, ...]) -> Report:
+    """Return the report of a run in which one of two workers used so much of a core each half second."""
+    asked = options(phases=phases)
+    made = Outcome(Schedule(asked.phases, BEGIN, 2, 2), 2, None)
+    for number in range(len(used) + 1):
+        made.cpu[0].add(BEGIN + number * SECOND // 2, sum(used[:number]) / 2)
+        made.cpu[1].add(BEGIN + number * SECOND // 2, 0.0)
+    driver: Report = report.build(asked, made, STARTED)["driver"]
+    return driver
+
+
+def test_one_second_without_time_to_spare_is_enough() -> None:
+    """On an average of all seconds it would be hidden, though its latencies are the highest."""
+    driver = hurried(0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, phases=(Phase(4.0, 5.0),))
+    assert (driver["cpu"], driver["busiest"], driver["limited"]) == (0.3, 0.9, True)
+
+
+def test_a_second_that_is_not_measured_does_not_count() -> None:
+    phases = Phase(1.5, 5.0, measure=False), Phase(2.0, 5.0), Phase(1.5, 5.0, measure=False)
+    driver = hurried(1, 1, 1, 0.2, 0.4, 0.3, 0.2, 1, 1, 1, phases=phases)
+    assert (driver["busiest"], driver["limited"]) == (0.35, False)
+
+
+def test_a_phase_without_a_whole_second_counts_on_an_average() -> None:
+    driver = hurried(0.1, 0.9, 0.1, phases=(Phase(0.5, 5.0, measure=False), Phase(0.5, 5.0)))
+    assert (driver["busiest"], driver["limited"]) == (0.9, True)
 
 
 def test_a_driver_that_is_the_bottleneck_is_late_of_course() -> None:

@@ -20,7 +20,7 @@ FORMAT = 1
 _SECOND = 1_000_000_000
 _MIB = 1_048_576
 _BUSY = 0.85
-"""From this share of a core on a worker may be the limit."""
+"""From this share of a core on, in any second, a worker may be the limit."""
 
 Report = dict[str, Any]
 
@@ -86,17 +86,28 @@ def _phase(outcome: Outcome, number: int) -> Report:
     }
 
 
+def _seconds(outcome: Outcome, span: Span) -> Iterator[tuple[int, int]]:
+    """Yield the seconds of the run that are in a phase from beginning to end."""
+    begin = outcome.schedule.begin
+    start = span.begin + (begin - span.begin) % _SECOND
+    while start + _SECOND <= span.stop:
+        yield start, start + _SECOND
+        start += _SECOND
+
+
 def _driver(outcome: Outcome, spans: list[Span], delivered: int) -> Report:
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
     shares = [sum(cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
               for cpu in outcome.cpu]
+    busiest = round(max(*shares, *(cpu.rate(start, end) * _SECOND for cpu in outcome.cpu
+                                   for span in spans for start, end in _seconds(outcome, span)), 0.0), 3)
     own = sum(outcome.own_cpu.growth(span.begin, span.stop) for span in spans)
     used = own + sum(shares) * seconds
     return {
         "cpu": round(sum(shares) + (own / seconds if seconds else 0.0), 3),
-        "busiest": round(max(shares), 3),
+        "busiest": busiest,
         "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
-        "limited": max(shares) > _BUSY,
+        "limited": busiest > _BUSY,
     }
 
 
@@ -160,8 +171,8 @@ def verdicts(report: Report) -> Iterator[str]:
     if report["live"] < report["clients"]:
         yield f"only {report['live']} of {report['clients']} clients are live at the end"
     if report["driver"]["limited"]:
-        yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core; "
-               "use more --processes, or another machine")
+        yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core in "
+               "its busiest second; use more --processes, or another machine")
     if report["unsent"]:
         yield (f"{report['unsent']} messages were due and could not be published: the publishers were not "
                "answered in time; the server has too much to do, or there are too few --publishers")
