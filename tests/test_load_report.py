@@ -123,6 +123,23 @@ def test_a_run_that_is_cut_short_before_it_begins_has_no_rates() -> None:
     assert (built["rate"], built["seconds"], built["driver"]["cpu"], built["server"]["cpu"]) == (0, 0, 0, 0)
 
 
+def test_a_phase_that_a_run_does_not_get_to_is_not_told_and_costs_nothing() -> None:
+    """It would begin when what is late is waited for."""
+    phases = Phase(1.0, 10.0, "warm-up", measure=False), Phase(2.0, 20.0, "load"), Phase(9.0, 20.0, "more")
+    asked = options(phases=phases)
+    schedule = Schedule(phases, BEGIN, 2, 2)
+    schedule.cut(BEGIN + 2 * SECOND)
+    cut = Outcome(schedule, 1, None)
+    for second in range(6):
+        cut.tick(0, Tick(second, BEGIN + second * SECOND, 0, {}, 0.5 * second, 5, 0))
+    cut.done(done(sent=[10, 20, 0], published=[10, 20, 0], delivered=[50, 100, 0], lost=[0, 0, 0],
+                  duplicated=[0, 0, 0], out_of_order=[0, 0, 0]), BEGIN + 5 * SECOND)
+    built = report.build(asked, cut, STARTED)
+    assert [(phase["name"], phase["seconds"]) for phase in built["phases"]] == [("warm-up", 1), ("load", 1)]
+    assert (built["seconds"], built["rate"], built["sent_rate"]) == (1, 100, 20)
+    assert (built["driver"]["cpu"], built["driver"]["cpu_us_per_delivery"]) == (0.5, 5000)
+
+
 # -- reading ------------------------------------------------------------------------------------
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:

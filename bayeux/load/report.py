@@ -30,8 +30,9 @@ Report = dict[str, Any]
 def build(options: Options, outcome: Outcome, started: datetime) -> Report:
     """Return everything about a run; what is not measured (``measure = false``) only in its phases."""
     spans = outcome.schedule.spans
-    phases = [_phase(outcome, number) for number in range(len(spans))]
-    measured = [number for number, span in enumerate(spans) if span.phase.measure]
+    reached = [number for number, span in enumerate(spans) if span.stop > span.begin]  # it may be cut short
+    phases = {number: _phase(outcome, number) for number in reached}
+    measured = [number for number in reached if spans[number].phase.measure]
     latencies = Latencies()
     for number in measured:
         latencies.merge(outcome.parts[number].latencies)
@@ -61,7 +62,7 @@ def build(options: Options, outcome: Outcome, started: datetime) -> Report:
         "late_ms": outcome.late.summary(),
         "driver": _driver(outcome, [spans[number] for number in measured], delivered),
         "server": _server(options, outcome, [spans[number] for number in measured], delivered),
-        "phases": phases,
+        "phases": list(phases.values()),
         "timeline": list(_timeline(outcome)),
         "percentiles": latencies.curve(),
         "histogram": latencies.encode(),
