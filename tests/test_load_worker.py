@@ -373,6 +373,7 @@ def test_a_process_does_as_it_is_told_whatever_keys_are_pressed(process: Process
         while not isinstance(told := process.hear(), Done):
             assert isinstance(told, Coming | Tick)
         assert (told.sent, told.lost) == ([10, 30], [0, 0])
+        assert process.process.poll() is None
         assert process.end() == (0, b"")
 
 
@@ -384,14 +385,23 @@ class Pipes:
     """What ``main`` reads and writes, here in the test's own process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._tell = module.tell
+        monkeypatch.setattr(module, "tell", self._end_when_done)
         self._given, self._give = os.pipe()
         self._hear, self._told = os.pipe()
         monkeypatch.setattr(module, "_STDIN", self._given)
         monkeypatch.setattr(module, "_STDOUT", self._told)
 
+    def _end_when_done(self, news: orders.News) -> None:
+        self._tell(news)
+        if isinstance(news, Done):
+            os.close(self._give)
+            self._is_over = True
+
     def main(self, *given: orders.Order, end: bool = False) -> tuple[int, list[orders.News]]:
         """Run it; returns its status, and what it has told."""
         os.write(self._give, b"".join(map(orders.line, given)))
+        self._is_over = end
         if end:
             os.close(self._give)
         before = signal.getsignal(signal.SIGINT)
@@ -404,7 +414,7 @@ class Pipes:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._hear, 65_536):
                 told += data
-        for descriptor in (self._given, self._hear, self._told, *([] if end else [self._give])):
+        for descriptor in (self._given, self._hear, self._told, *([] if self._is_over else [self._give])):
             os.close(descriptor)
         return status, list(map(orders.news, told.splitlines()))
 

@@ -2,7 +2,7 @@
 
     python -m bayeux.load.worker
 
-It ends when its work is done or its input ends.
+It ends when its input ends; until then its clients stay, though its work is done.
 """
 
 from __future__ import annotations
@@ -163,7 +163,6 @@ class Worker:
             duplicated=tally.duplicated, out_of_order=tally.out_of_order, unsent=press.unsent,
             refused=press.refused, late=dict(rounded(press.late)), connects=dict(rounded(tally.connects)),
             errors=dict(tally.errors), live=live))
-        self.crowd.disperse()
 
 
 class _Input:
@@ -223,6 +222,9 @@ def main() -> int:
         while given.orders:
             worker.obey(given.orders.popleft())
     worker.finish()
+    while not given.has_ended:  # what the others still measure is not to have these good-byes in it
+        given.next()
+    worker.crowd.disperse()
     return 0
 
 
