@@ -176,7 +176,8 @@ def verdicts(report: Report) -> Iterator[str]:
                "its busiest second; use more --processes, or another machine")
     if report["unsent"]:
         yield (f"{report['unsent']} messages were due and could not be published: the publishers were not "
-               "answered in time; the server has too much to do, or there are too few --publishers")
+               "answered in time, or the driver did not get to them: it or the server has too much to do, or "
+               "there are too few --publishers")
     late = report["late_ms"].get("p99", 0.0)
     if late > 100 and not report["driver"]["limited"]:
         yield (f"one message in a hundred was published {late:.0f} ms late or more: its publisher waited for "
