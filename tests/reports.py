@@ -30,8 +30,9 @@ def options(**changes: Any) -> Options:
 def done(**changes: Any) -> Done:
     """Return what a worker says at the end."""
     values: dict[str, Any] = {
-        "sent": [5, 20], "lost": [1, 2], "duplicated": [0, 3], "out_of_order": [0, 4], "unsent": 0,
-        "refused": 0, "late": {1000: 25}, "connects": {20_000: 4, 40_000: 1}, "errors": {}, "live": 5}
+        "sent": [5, 20], "published": [5, 20], "delivered": [25, 50], "lost": [1, 2],
+        "duplicated": [0, 3], "out_of_order": [0, 4], "unsent": 0, "refused": 0, "late": {1000: 25},
+        "connects": {20_000: 4, 40_000: 1}, "errors": {}, "live": 5}
     return Done(**{**values, **changes})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from bayeux.load import client as module
 from bayeux.load.client import Client, Farewell, State
 from bayeux.load.posts import Posts
-from tests.loading import FakeCarrier, FakeCrew, FakeStream, Message, event
+from tests.loading import SECOND, FakeCarrier, FakeCrew, FakeStream, Message, event
 
 CONNECTED: Message = {"channel": "/meta/connect", "successful": True}
 SHAKEN: Message = {"channel": "/meta/handshake", "successful": True, "clientId": "abc"}
@@ -79,6 +79,40 @@ def test_it_shakes_hands_subscribes_and_connects(crew: FakeCrew, kind: str) -> N
     made.answer(SUBSCRIBED)
     assert (crew.live, made.settled) == ([client], True)  # whether the connect is answered or held
     assert made.take() == {"channel": "/meta/connect", "clientId": "abc", "connectionType": kind, "id": "3"}
+    assert client.since == crew.loop.now
+
+
+@pytest.mark.parametrize("fail", [
+    lambda client: client.gone("connection refused"),
+    lambda client: carrier(client).answer({**SHAKEN, "successful": False, "error": "503::Busy"})])
+def test_attempts_that_fail_are_part_of_the_time_to_connect(
+        crew: FakeCrew, fail: Callable[[Client], None]) -> None:
+    client = Fake(crew, "websocket", "/load/abcdef-0")
+    client.come()
+    began = crew.loop.now
+    fail(client)
+    crew.loop.advance(1.5)
+    client.gone("connection reset")
+    crew.loop.advance(2.5)
+    carrier(client).answer(SHAKEN)
+    carrier(client).answer(SUBSCRIBED)
+    assert (crew.live, client.since) == ([client], began)
+
+
+def test_who_was_live_begins_anew(crew: FakeCrew) -> None:
+    client = live(crew, "websocket")
+    carrier(client).answer({**CONNECTED, "successful": False, "error": "402::Unknown client ID",
+                            "advice": {"reconnect": "handshake", "interval": 2000}})
+    crew.loop.advance(3)
+    assert (client.state, client.since) == (State.SHAKING_HANDS, crew.loop.now - SECOND)
+
+
+def test_who_is_told_to_begin_anew_does(crew: FakeCrew) -> None:
+    client = Fake(crew, "websocket")
+    client.come()
+    crew.loop.advance(2)
+    client.go()
+    client.come()
     assert client.since == crew.loop.now
 
 

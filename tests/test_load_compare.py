@@ -31,8 +31,8 @@ def test_each_figure_has_its_ratio() -> None:
     assert told["lost"] == ["4", "0", "0.00"]
     assert told["latency p99.9, ms"] == ["100.00", "100.00", "1.00"]
     assert told["connect time p50, ms"] == ["20.02", "20.02", "1.00"]
-    assert told["server's CPU a delivery, us"] == ["12,500.0", "12,500.0", "1.00"]
-    assert told["driver's CPU a delivery, us"] == ["5,200.0", "15,200.0", "2.92"]
+    assert told["server's CPU a delivery, us"] == ["10,000.0", "10,000.0", "1.00"]
+    assert told["driver's CPU a delivery, us"] == ["4,200.0", "12,200.0", "2.90"]
 
 
 def test_what_one_of_them_does_not_know_is_left_open() -> None:

@@ -33,6 +33,7 @@ class Playing:
         self.loop = crew.loop
         self.schedule = Schedule(phases or (Phase(10.0, 10.0),), self.loop.now, 1, 1)
         self.tally = Tally(self.schedule, FakeCrew.mark, self.loop.clock)
+        self.tally.measure(self.schedule)
         self.crowd = Crowd(crew.place, self.tally, FakeCrew.mark, "", ramp)
         for _ in range(clients):
             self.crowd.add("websocket", "/load/abcdef-0", 0, 1, 1)

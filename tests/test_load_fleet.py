@@ -59,6 +59,26 @@ def test_each_worker_does_its_part_and_ends() -> None:
         fleet.order(Go(1))  # nobody is there any more, and that is no matter
 
 
+def test_clients_stay_until_all_workers_have_done_their_work() -> None:
+    """What one of them waits for would be delivered by a server that is busy with good-byes."""
+    server = Server(deliver=lambda session, message: [])
+    with server.listening() as url:
+        one, other = two(url)
+        plans = [msgspec.structs.replace(one, drain=0.1), msgspec.structs.replace(other, drain=2.0)]
+        with Fleet(plans) as fleet:
+            hear(fleet, lambda told: {number for number, news in told
+                                      if isinstance(news, Coming) and news.ready} == {0, 1})
+            fleet.order(Go(time.monotonic_ns() + 50_000_000))
+            hear(fleet, lambda told: any(isinstance(news, Done) for _, news in told)
+                 and any(isinstance(news, Tick) and news.second and number for number, news in told))
+            processes = [process.process for process in fleet._processes]
+            assert [process.poll() for process in processes] == [None, None]
+            told = hear(fleet, lambda told: any(isinstance(news, Done) for _, news in told))
+            assert [number for number, news in told if isinstance(news, Done)] == [1]
+            hear(fleet, lambda told: not fleet.is_working)
+            assert [process.returncode for process in processes] == [0, 0]
+
+
 def test_workers_do_not_outlive_an_error() -> None:
     with Server().listening() as url, pytest.raises(KeyError), Fleet(two(url)) as fleet:
         ours = pids(fleet)

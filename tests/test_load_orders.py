@@ -22,8 +22,8 @@ def test_an_order_is_read_as_it_was_given(order: orders.Order) -> None:
 
 @pytest.mark.parametrize("news", [
     Coming(3, True, {"connection refused": 2}), Tick(1, 2, 3, {0: {1000: 5}}, 0.5, 10, 0), Broken("why"),
-    Done(sent=[1], lost=[2], duplicated=[3], out_of_order=[4], unsent=5, refused=6, late={7: 8},
-         connects={9: 10}, errors={"x": 11}, live=12)])
+    Done(sent=[1], published=[1], delivered=[2], lost=[2], duplicated=[3], out_of_order=[4], unsent=5,
+         refused=6, late={7: 8}, connects={9: 10}, errors={"x": 11}, live=12)])
 def test_news_are_read_as_they_were_told(news: orders.News) -> None:
     assert orders.news(orders.line(news)) == news
 

@@ -60,6 +60,7 @@ def test_a_second_is_complete_when_all_workers_have_told_it(outcome: Outcome) ->
 def test_the_end_is_the_sum_of_all_workers(outcome: Outcome) -> None:
     outcome.done(done(unsent=1, refused=2, errors={"x": 1, "y": 1}), BEGIN + 9 * SECOND)
     outcome.done(done(unsent=3, refused=4, errors={"x": 2}), BEGIN + 8 * SECOND)
+    assert [(part.published, part.delivered) for part in outcome.parts] == [(10, 50), (40, 100)]
     assert [(part.sent, part.lost, part.duplicated, part.out_of_order) for part in outcome.parts] == [
         (10, 2, 0, 0), (40, 4, 6, 8)]
     assert (outcome.unsent, outcome.refused, outcome.live) == (4, 6, 10)

@@ -154,6 +154,32 @@ def test_what_is_due_while_a_publisher_is_away_waits_for_it() -> None:
     assert [number for _, number in published(playing.carrier(publisher))] == [0, 1, 2]
 
 
+def test_what_the_press_did_not_get_to_is_unsent_and_only_its_own() -> None:
+    playing = Playing("websocket", 1, publishers=2)
+    playing.live()
+    playing.at(3)
+    playing.loop.now = playing.schedule.due(13)
+    assert (playing.press.is_behind, playing.press.unsent) == (True, 5)  # 5, 7 ... 13
+    playing.loop.now = playing.schedule.stop
+    assert playing.press.unsent == 8
+    playing.at(19)
+    assert (playing.press.is_behind, playing.press.unsent) == (False, 0)
+
+
+def test_what_is_cut_is_not_unsent() -> None:
+    playing = Playing("websocket", 0)
+    playing.live()
+    playing.at(3)
+    playing.schedule.cut(playing.loop.now + 1)
+    playing.loop.now += 1000 * MS
+    assert (playing.press.is_behind, playing.press.unsent) == (False, 0)
+
+
+def test_a_worker_without_publishers_has_nothing_unsent() -> None:
+    playing = Playing("websocket")
+    assert (playing.press.is_behind, playing.press.unsent) == (False, 0)
+
+
 def test_a_refused_publish_is_counted_with_its_reason() -> None:
     playing = Playing("websocket", 0)
     playing.live()

@@ -50,12 +50,23 @@ def test_each_phase_has_its_part() -> None:
     assert warm["latency_ms"]["max"] == 4.0
 
 
-def test_what_late_messages_cost_is_counted_with_their_phase() -> None:
-    """The last of them came half a second after the end; nothing was published then."""
+def test_rates_are_of_what_went_and_came_while_it_was_measured() -> None:
+    """A server that cannot keep up delivers the rest when nothing more is published, or in the next phase."""
+    slow = done(published=[5, 15], delivered=[20, 30])
+    built = made(dones=(slow, slow))
+    assert (built["sent"], built["received"], built["lost"]) == (40, 100, 4)
+    assert (built["sent_rate"], built["rate"]) == (15.0, 30.0)
+    assert [phase["rate"] for phase in built["phases"]] == [40.0, 30.0]
+    assert built["driver"]["cpu_us_per_delivery"] == 7000.0  # 0.42 s, 60 deliveries
+    assert built["server"]["cpu_us_per_delivery"] == 16_666.67
+
+
+def test_a_delivery_costs_what_was_used_while_it_was_measured() -> None:
+    """Not what is used afterwards, until half a second later the last has come and clients say good-bye."""
     built = made()
-    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "cpu_us_per_delivery": 5200.0, "limited": False}
+    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "cpu_us_per_delivery": 4200.0, "limited": False}
     assert built["server"] == {
-        "pids": [7, 8], "cpu": 0.5, "cpu_us_per_delivery": 12_500.0, "rss_mib_before": 50.0,
+        "pids": [7, 8], "cpu": 0.5, "cpu_us_per_delivery": 10_000.0, "rss_mib_before": 50.0,
         "rss_mib_idle": 60.0, "rss_mib": 63.5, "rss_kib_per_client": 1024.0}
 
 
@@ -112,6 +123,23 @@ def test_a_run_that_is_cut_short_before_it_begins_has_no_rates() -> None:
     assert (built["rate"], built["seconds"], built["driver"]["cpu"], built["server"]["cpu"]) == (0, 0, 0, 0)
 
 
+def test_a_phase_that_a_run_does_not_get_to_is_not_told_and_costs_nothing() -> None:
+    """It would begin when what is late is waited for."""
+    phases = Phase(1.0, 10.0, "warm-up", measure=False), Phase(2.0, 20.0, "load"), Phase(9.0, 20.0, "more")
+    asked = options(phases=phases)
+    schedule = Schedule(phases, BEGIN, 2, 2)
+    schedule.cut(BEGIN + 2 * SECOND)
+    cut = Outcome(schedule, 1, None)
+    for second in range(6):
+        cut.tick(0, Tick(second, BEGIN + second * SECOND, 0, {}, 0.5 * second, 5, 0))
+    cut.done(done(sent=[10, 20, 0], published=[10, 20, 0], delivered=[50, 100, 0], lost=[0, 0, 0],
+                  duplicated=[0, 0, 0], out_of_order=[0, 0, 0]), BEGIN + 5 * SECOND)
+    built = report.build(asked, cut, STARTED)
+    assert [(phase["name"], phase["seconds"]) for phase in built["phases"]] == [("warm-up", 1), ("load", 1)]
+    assert (built["seconds"], built["rate"], built["sent_rate"]) == (1, 100, 20)
+    assert (built["driver"]["cpu"], built["driver"]["cpu_us_per_delivery"]) == (0.5, 5000)
+
+
 # -- reading ------------------------------------------------------------------------------------
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -139,16 +167,16 @@ def test_what_is_no_report_is_told(tmp_path: Path, content: bytes | None, compla
 def test_it_is_a_page_of_text() -> None:
     assert report.text(made()) == """\
 clients         10 by long-polling, 2 channels, 2 publishers
-published       40 in 2 s, 20.0 a second
+published       40, 20.0 a second in 2 s
 delivered       100 of 104 expected, 50 a second
 lost            4
 duplicated      6
 out of order    8
 latency         p50 2.00, p90 2.00, p99 100.00, p99.9 100.00, max 100.00 ms
 connect time    p50 20.02, p90 40.00, p99 40.00, p99.9 40.00, max 40.00 ms
-server's CPU    0.50 cores, 12500.0 us a delivery
+server's CPU    0.50 cores, 10000.0 us a delivery
 server's memory 63.5 MiB; with all clients idle 60.0, before them 50.0: 1024 KiB a client
-driver's CPU    0.21 cores, 5200.0 us a delivery
+driver's CPU    0.21 cores, 4200.0 us a delivery
 
 phase      s  published  delivered  lost  a second  p50 ms  p99 ms  max ms
 warm-up *  1         10         50     2        50    1.00    4.00    4.00
@@ -192,7 +220,7 @@ def test_a_good_run_needs_no_words() -> None:
     ({"interrupted": True}, "interrupted: the figures are of what was done until then"),
     ({"live": 9}, "only 9 of 10 clients are live at the end"),
     ({"driver": {"limited": True, "busiest": 0.97}}, "the driver is the bottleneck: a worker used 97% of a "
-     "core; use more --processes, or another machine"),
+     "core in its busiest second; use more --processes, or another machine"),
     ({"unsent": 3}, "3 messages were due and could not be published"),
     ({"late_ms": {"p99": 101}}, "one message in a hundred was published 101 ms late or more")])
 def test_what_spoils_a_run_is_told(spoilt: Report, note: str) -> None:
@@ -208,6 +236,34 @@ def test_a_worker_without_time_to_spare_is_the_bottleneck(busy: float, limited: 
     built = made(busy=busy)
     assert built["driver"]["limited"] is limited
     assert any("bottleneck" in note for note in report.verdicts(built)) is limited
+
+
+def hurried(*used: float, phases: tuple[Phase, ...]) -> Report:
+    """Return the report of a run in which one of two workers used so much of a core each half second."""
+    asked = options(phases=phases)
+    made = Outcome(Schedule(asked.phases, BEGIN, 2, 2), 2, None)
+    for number in range(len(used) + 1):
+        made.cpu[0].add(BEGIN + number * SECOND // 2, sum(used[:number]) / 2)
+        made.cpu[1].add(BEGIN + number * SECOND // 2, 0.0)
+    driver: Report = report.build(asked, made, STARTED)["driver"]
+    return driver
+
+
+def test_one_second_without_time_to_spare_is_enough() -> None:
+    """On an average of all seconds it would be hidden, though its latencies are the highest."""
+    driver = hurried(0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, phases=(Phase(4.0, 5.0),))
+    assert (driver["cpu"], driver["busiest"], driver["limited"]) == (0.3, 0.9, True)
+
+
+def test_a_second_that_is_not_measured_does_not_count() -> None:
+    phases = Phase(1.5, 5.0, measure=False), Phase(2.0, 5.0), Phase(1.5, 5.0, measure=False)
+    driver = hurried(1, 1, 1, 0.2, 0.4, 0.3, 0.2, 1, 1, 1, phases=phases)
+    assert (driver["busiest"], driver["limited"]) == (0.35, False)
+
+
+def test_a_phase_without_a_whole_second_counts_on_an_average() -> None:
+    driver = hurried(0.1, 0.9, 0.1, phases=(Phase(0.5, 5.0, measure=False), Phase(0.5, 5.0)))
+    assert (driver["busiest"], driver["limited"]) == (0.9, True)
 
 
 def test_a_driver_that_is_the_bottleneck_is_late_of_course() -> None:

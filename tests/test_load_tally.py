@@ -23,10 +23,12 @@ MS = 1_000_000
 class Counting:
     """A tally of two phases, 10 messages a second, two channels; the first warms up."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: bool = True) -> None:
         self.loop = FakeLoop()
         self.schedule = Schedule((Phase(1.0, 10.0, measure=False), Phase(1.0, 10.0)), self.loop.now, 2, 1)
-        self.tally = Tally(self.schedule, MARK, self.loop.clock)
+        self.tally = Tally(Schedule((Phase(1.0, 10.0), Phase(1.0, 10.0)), 0, 2, 1), MARK, self.loop.clock)
+        if measure:
+            self.tally.measure(self.schedule)
         self.ledger = Ledger(0, 2, 1)
 
     def arrive(self, *numbers: int, after: int = 0) -> None:
@@ -58,6 +60,22 @@ def test_each_phase_has_its_own() -> None:
     taken = counting.tally.take_latencies()
     assert taken[1] == {2000: 2}
     assert (counting.tally.received, counting.tally.take_latencies()) == ([5, 2], {})
+
+
+def test_what_comes_before_it_is_known_when_it_was_due_is_counted_as_soon_as_it_is() -> None:
+    """A worker may be late to learn that it has begun; another publishes already."""
+    counting = Counting(measure=False)
+    counting.arrive(0, after=7)
+    counting.arrive(0, 2, 4, 6, 8, after=1)
+    counting.arrive(10, after=3)
+    assert (counting.tally.total, counting.tally.take_latencies()) == (0, {})
+    counting.tally.measure(counting.schedule)
+    counting.arrive(12, after=2)
+    taken = counting.tally.take_latencies()
+    assert (taken[1], counting.tally.received) == ({3000: 1, 2000: 1}, [5, 2])
+    assert (taken[0][7000], taken[0][1000], max(taken[0])) == (1, 1, 600_576)
+    counting.tally.close(counting.ledger)
+    assert (counting.tally.lost, counting.tally.duplicated) == ([0, 3], [1, 0])
 
 
 def test_what_comes_twice_has_no_latency() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import heapq
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,11 +20,12 @@ import pytest
 
 from bayeux.load import orders
 from bayeux.load import worker as module
+from bayeux.load.client import Client
 from bayeux.load.loop import Loop
 from bayeux.load.orders import Broken, Coming, Done, Go, Plan, Stop, Tick
 from bayeux.load.scenario import Phase
 from bayeux.load.worker import Worker
-from tests.loading import FakeLoop, Message, Server, Session
+from tests.loading import FakeCrew, FakeLoop, FakeStream, Message, Server, Session, event
 from tests.test_load_orders import PLAN
 
 SECOND = 1_000_000_000
@@ -216,6 +219,118 @@ def test_mixed_is_half_of_each() -> None:
                      ("long-polling", 0), ("long-polling", 1), ("long-polling", 2)] * 2
 
 
+# -- with a clock that is turned ----------------------------------------------------------------
+
+class Turning(FakeLoop):
+    """A loop whose time passes as it runs; a test says what happens when, by ``at``."""
+
+    def run(self, until: int) -> None:
+        while self._timers and self._timers[0][0] <= until:
+            when, _, call = heapq.heappop(self._timers)
+            self.now = max(self.now, when)
+            call()
+        self.now = max(self.now, until)
+
+
+class Quick(FakeStream):
+    """Answers a handshake and a subscription at once."""
+
+    def post(self, text: str) -> None:
+        super().post(text)
+        [message] = json.loads(text)
+        if message["channel"].startswith("/meta/"):
+            self.answer({"channel": message["channel"], "successful": True, "clientId": "abc"})
+
+
+class Turned:
+    """A worker with one subscriber to one channel and one publisher, both live."""
+
+    def __init__(self, *phases: Phase, **changes: Any) -> None:
+        self.loop = Turning()
+        self.news: list[orders.News] = []
+        self.worker = Worker(plan("http://127.0.0.1:1/", transport="websocket", clients=1, channels=1,
+                                  publishers=1, phases=phases, **changes), self.loop, self.news.append)
+        self.worker.come()
+        self.begin = self.loop.now + SECOND
+
+    def deliver(self, *numbers: int) -> None:
+        [client] = self.worker.crowd
+        for number in numbers:
+            text = json.dumps(event(number)).encode()
+            client.arrived(text, text.find(FakeCrew.mark))
+
+    def at(self, seconds: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Have something happen so long after the beginning."""
+        self.loop.at(self.begin + int(seconds * SECOND), lambda: call(*arguments))
+
+    def go(self) -> Done:
+        self.worker.obey(Go(self.begin))
+        while self.worker.work():
+            pass
+        self.worker.finish()
+        done = self.news[-1]
+        assert isinstance(done, Done)
+        return done
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "CARRIERS", {"websocket": Quick})
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_comes_when_a_phase_is_over_is_not_of_its_time() -> None:
+    turned = Turned(Phase(1.0, 4.0), Phase(1.5, 2.0), drain=5.0)
+    turned.at(0.9, turned.deliver, 0, 1)
+    turned.at(1.1, turned.deliver, 2, 3)
+    turned.at(2.4, turned.deliver, 4)
+    turned.at(2.6, turned.deliver, 5, 6)
+    done = turned.go()
+    assert (done.sent, done.lost) == ([4, 3], [0, 0])
+    assert (done.published, done.delivered) == ([4, 3], [2, 3])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_phase_that_a_run_does_not_get_to_has_no_part_in_what_comes_late() -> None:
+    turned = Turned(Phase(1.0, 4.0), Phase(1.0, 4.0), drain=5.0)
+    turned.at(0.4, turned.deliver, 0)
+    turned.at(0.45, turned.worker.obey, Stop(turned.begin + SECOND // 2))
+    turned.at(1.5, turned.deliver, 1)
+    done = turned.go()
+    assert (done.sent, done.lost) == ([2, 0], [0, 0])
+    assert (done.published, done.delivered) == ([2, 0], [1, 0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_comes_before_a_worker_knows_that_it_has_begun_has_its_latency() -> None:
+    turned = Turned(Phase(1.0, 4.0), Phase(1.0, 4.0))
+    turned.loop.now = turned.begin + SECOND // 10
+    turned.deliver(0)
+    turned.at(1.9, turned.deliver, *range(1, 8))
+    done = turned.go()
+    assert (done.lost, done.delivered) == ([0, 0], [1, 7])
+    latencies = [tick.latencies[0] for tick in turned.news if isinstance(tick, Tick) and 0 in tick.latencies]
+    assert latencies[0] == {99_968: 1}  # rounded down to three digits
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_driver_that_is_behind_publishes_what_was_due_without_a_rest() -> None:
+    """The loop stood still for most of the phase; 64 messages are published before it reads again."""
+    turned = Turned(Phase(1.0, 1000.0), drain=0.2)
+    turned.at(0.1, turned.loop.advance, 0.95)
+    done = turned.go()
+    assert (done.sent, done.unsent) == ([1000], 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_the_driver_never_got_to_is_unsent() -> None:
+    turned = Turned(Phase(1.0, 1000.0), drain=0.2)
+    turned.at(0.1, turned.loop.advance, 2.0)
+    done = turned.go()
+    assert done.sent[0] < 300
+    assert done.unsent == 1000 - done.sent[0]
+
+
 # -- the process --------------------------------------------------------------------------------
 
 class Process:
@@ -258,6 +373,7 @@ def test_a_process_does_as_it_is_told_whatever_keys_are_pressed(process: Process
         while not isinstance(told := process.hear(), Done):
             assert isinstance(told, Coming | Tick)
         assert (told.sent, told.lost) == ([10, 30], [0, 0])
+        assert process.process.poll() is None
         assert process.end() == (0, b"")
 
 
@@ -269,14 +385,23 @@ class Pipes:
     """What ``main`` reads and writes, here in the test's own process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._tell = module.tell
+        monkeypatch.setattr(module, "tell", self._end_when_done)
         self._given, self._give = os.pipe()
         self._hear, self._told = os.pipe()
         monkeypatch.setattr(module, "_STDIN", self._given)
         monkeypatch.setattr(module, "_STDOUT", self._told)
 
+    def _end_when_done(self, news: orders.News) -> None:
+        self._tell(news)
+        if isinstance(news, Done):
+            os.close(self._give)
+            self._is_over = True
+
     def main(self, *given: orders.Order, end: bool = False) -> tuple[int, list[orders.News]]:
         """Run it; returns its status, and what it has told."""
         os.write(self._give, b"".join(map(orders.line, given)))
+        self._is_over = end
         if end:
             os.close(self._give)
         before = signal.getsignal(signal.SIGINT)
@@ -289,7 +414,7 @@ class Pipes:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._hear, 65_536):
                 told += data
-        for descriptor in (self._given, self._hear, self._told, *([] if end else [self._give])):
+        for descriptor in (self._given, self._hear, self._told, *([] if self._is_over else [self._give])):
             os.close(descriptor)
         return status, list(map(orders.news, told.splitlines()))
 

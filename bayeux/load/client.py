@@ -73,7 +73,7 @@ class Client:
         self.client_id = ""
         self.state = State.AWAY
         self.since = 0
-        """When it began to come to life, on the loop's clock."""
+        """When it began to come to life, on the loop's clock, by the first attempt; 0 before that."""
         self.pause = 0.0
         """Seconds between what it has read and the next: it is a slow reader."""
         self.connect = b""
@@ -90,7 +90,7 @@ class Client:
     def come(self, resume: bool = False) -> None:
         """Come to life; with the session that there was, or with a new one."""
         self._life += 1
-        self.since = self.crew.place.loop.clock()
+        self.since = self.since or self.crew.place.loop.clock()
         old = self.carrier
         old.close()
         self.carrier = self.CARRIERS[self.kind](self.crew.place, self)
@@ -104,6 +104,7 @@ class Client:
     def go(self, reset: bool = False) -> None:
         """Let go of the connection, without a word."""
         self._life += 1
+        self.since = 0
         self.state = State.AWAY
         self.carrier.close(reset)
 
@@ -132,7 +133,9 @@ class Client:
         """Begin again after something went wrong: soon the first time, if it is worth it, then later."""
         self.crew.failed(self, what)
         self._failures += 1
+        since = 0 if self.state is State.LIVE else self.since
         self.go()
+        self.since = since
         if once and self._failures == 1:
             wait = interval
         else:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from bayeux.load import LoadError, orders
-from bayeux.load.orders import Broken, News, Order, Plan
+from bayeux.load.orders import Broken, Done, News, Order, Plan
 
 _LAST_WORDS = 2000
 
@@ -32,8 +32,14 @@ class _Process:
     def send(self, order: Order) -> None:
         """Give an order; if the process has ended, its output tells."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(orders.line(order))
+        if not self.process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(orders.line(order))
+
+    def dismiss(self) -> None:
+        """Let its clients go; there will be no more orders."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
     def last_words(self) -> str:
         """Return the end of what it has written to its standard error."""
@@ -56,7 +62,7 @@ class Fleet:
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._selector = selectors.DefaultSelector()
         self._processes: list[_Process] = []
-        self._working = 0
+        self._working = self._done = 0
         try:
             for plan in plans:
                 process = _Process(plan)
@@ -86,6 +92,7 @@ class Fleet:
     def news(self, seconds: float) -> Iterator[tuple[int, News]]:
         """Wait so long at most, and yield what workers tell, with their numbers.
 
+        When all have done their work they may go.
         Raises ``LoadError`` if one cannot go on.
         """
         for key, _ in self._selector.select(max(0.0, seconds)):
@@ -102,6 +109,10 @@ class Fleet:
                 if isinstance(message, Broken):
                     raise LoadError(message.why)
                 yield process.number, message
+                self._done += isinstance(message, Done)
+                if self._done == len(self._processes):
+                    for each in self._processes:
+                        each.dismiss()
 
     @property
     def is_working(self) -> bool:

@@ -81,6 +81,9 @@ class Done(Struct, frozen=True, tag=True):
 
     sent: list[int]
     """Of each phase, as in all lists here."""
+    published: list[int]
+    """Messages that went while the phase lasted, whichever phase had them due; so it is with the next."""
+    delivered: list[int]
     lost: list[int]
     duplicated: list[int]
     out_of_order: list[int]

@@ -27,6 +27,9 @@ class Part:
     """What came of one phase."""
 
     sent: int = 0
+    published: int = 0
+    """Messages that went while it lasted, of whichever phase; ``delivered`` are those that came."""
+    delivered: int = 0
     lost: int = 0
     duplicated: int = 0
     out_of_order: int = 0
@@ -88,9 +91,12 @@ class Outcome:
 
     def done(self, done: Done, now: int) -> None:
         """Take what came of it in a worker."""
-        for part, sent, lost, duplicated, out_of_order in zip(
-                self.parts, done.sent, done.lost, done.duplicated, done.out_of_order, strict=True):
+        for part, sent, published, delivered, lost, duplicated, out_of_order in zip(
+                self.parts, done.sent, done.published, done.delivered, done.lost, done.duplicated,
+                done.out_of_order, strict=True):
             part.sent += sent
+            part.published += published
+            part.delivered += delivered
             part.lost += lost
             part.duplicated += duplicated
             part.out_of_order += out_of_order

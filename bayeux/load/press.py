@@ -215,6 +215,18 @@ class Press:
         self.tally.error(f"publish: {why}")
 
     @property
+    def is_behind(self) -> bool:
+        """Whether messages are due that have not been given to their publishers."""
+        schedule = self._schedule
+        return (schedule is not None and bool(self._mine) and self._next < schedule.end
+                and schedule.due(self._next) <= self.place.loop.clock())
+
+    @property
     def unsent(self) -> int:
         """How many messages are due and have not been published."""
-        return sum(len(publisher.waiting) for publisher in self._mine.values())
+        waiting = sum(len(publisher.waiting) for publisher in self._mine.values())
+        schedule = self._schedule
+        if schedule is None or not self.is_behind:
+            return waiting
+        end = min(schedule.end, schedule.due_before(self.place.loop.clock() + 1))
+        return waiting + sum(schedule.publisher(number) in self._mine for number in range(self._next, end))

@@ -20,7 +20,7 @@ FORMAT = 1
 _SECOND = 1_000_000_000
 _MIB = 1_048_576
 _BUSY = 0.85
-"""From this share of a core on a worker may be the limit."""
+"""From this share of a core on, in any second, a worker may be the limit."""
 
 Report = dict[str, Any]
 
@@ -30,14 +30,17 @@ Report = dict[str, Any]
 def build(options: Options, outcome: Outcome, started: datetime) -> Report:
     """Return everything about a run; what is not measured (``measure = false``) only in its phases."""
     spans = outcome.schedule.spans
-    phases = [_phase(outcome, number) for number in range(len(spans))]
-    measured = [number for number, span in enumerate(spans) if span.phase.measure]
+    reached = [number for number, span in enumerate(spans) if span.stop > span.begin]  # it may be cut short
+    phases = {number: _phase(outcome, number) for number in reached}
+    measured = [number for number in reached if spans[number].phase.measure]
     latencies = Latencies()
     for number in measured:
         latencies.merge(outcome.parts[number].latencies)
     counts = {name: sum(phases[number][name] for number in measured)
               for name in ("sent", "expected", "received", "lost", "duplicated", "out_of_order")}
     seconds = sum(phases[number]["seconds"] for number in measured)
+    published = sum(outcome.parts[number].published for number in measured)
+    delivered = sum(outcome.parts[number].delivered for number in measured)
     return {
         "format": FORMAT,
         "version": __version__,
@@ -52,14 +55,14 @@ def build(options: Options, outcome: Outcome, started: datetime) -> Report:
         "unsent": outcome.unsent,
         "refused": outcome.refused,
         "errors": dict(outcome.errors.most_common()),
-        "rate": _rate(counts["received"], seconds),
-        "sent_rate": _rate(counts["sent"], seconds),
+        "rate": _rate(delivered, seconds),
+        "sent_rate": _rate(published, seconds),
         "latency_ms": latencies.summary(),
         "connect_ms": outcome.connects.summary(),
         "late_ms": outcome.late.summary(),
-        "driver": _driver(outcome, [spans[number] for number in measured], counts["received"]),
-        "server": _server(options, outcome, [spans[number] for number in measured], counts["received"]),
-        "phases": phases,
+        "driver": _driver(outcome, [spans[number] for number in measured], delivered),
+        "server": _server(options, outcome, [spans[number] for number in measured], delivered),
+        "phases": list(phases.values()),
         "timeline": list(_timeline(outcome)),
         "percentiles": latencies.curve(),
         "histogram": latencies.encode(),
@@ -80,41 +83,46 @@ def _phase(outcome: Outcome, number: int) -> Report:
         "seconds": round(seconds, 3), "measured": span.phase.measure, "sent": part.sent,
         "expected": received + part.lost, "received": received, "lost": part.lost,
         "duplicated": part.duplicated, "out_of_order": part.out_of_order,
-        "rate": _rate(received, seconds), "latency_ms": part.latencies.summary(),
+        "rate": _rate(part.delivered, seconds), "latency_ms": part.latencies.summary(),
     }
 
 
-def _end(outcome: Outcome, span: Span) -> int:
-    """Return when the work for a phase is done: the last messages may come after its end."""
-    return outcome.ended if span.stop >= outcome.schedule.stop else span.stop
+def _seconds(outcome: Outcome, span: Span) -> Iterator[tuple[int, int]]:
+    """Yield the seconds of the run that are in a phase from beginning to end."""
+    begin = outcome.schedule.begin
+    start = span.begin + (begin - span.begin) % _SECOND
+    while start + _SECOND <= span.stop:
+        yield start, start + _SECOND
+        start += _SECOND
 
 
-def _driver(outcome: Outcome, spans: list[Span], received: int) -> Report:
+def _driver(outcome: Outcome, spans: list[Span], delivered: int) -> Report:
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
     shares = [sum(cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
               for cpu in outcome.cpu]
+    busiest = round(max(*shares, *(cpu.rate(start, end) * _SECOND for cpu in outcome.cpu
+                                   for span in spans for start, end in _seconds(outcome, span)), 0.0), 3)
     own = sum(outcome.own_cpu.growth(span.begin, span.stop) for span in spans)
-    used = own + sum(cpu.growth(span.begin, _end(outcome, span)) for cpu in outcome.cpu for span in spans)
+    used = own + sum(shares) * seconds
     return {
         "cpu": round(sum(shares) + (own / seconds if seconds else 0.0), 3),
-        "busiest": round(max(shares), 3),
-        "cpu_us_per_delivery": round(used / received * 1e6, 2) if received else None,
-        "limited": max(shares) > _BUSY,
+        "busiest": busiest,
+        "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
+        "limited": busiest > _BUSY,
     }
 
 
-def _server(options: Options, outcome: Outcome, spans: list[Span], received: int) -> Report | None:
+def _server(options: Options, outcome: Outcome, spans: list[Span], delivered: int) -> Report | None:
     server = outcome.server
     if server is None or not len(server.cpu):
         return None
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
-    cores = sum(server.cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
-    used = sum(server.cpu.growth(span.begin, _end(outcome, span)) for span in spans)
+    used = sum(server.cpu.growth(span.begin, span.stop) for span in spans)
     idle = server.rss.at(0)
     return {
         "pids": list(options.pid),
-        "cpu": round(cores, 3),
-        "cpu_us_per_delivery": round(used / received * 1e6, 2) if received else None,
+        "cpu": round(used / seconds, 3) if seconds else 0.0,
+        "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
         "rss_mib_before": round(server.rss_before / _MIB, 2),
         "rss_mib_idle": round(idle / _MIB, 2),
         "rss_mib": round(server.rss.at(outcome.ended) / _MIB, 2),
@@ -164,11 +172,12 @@ def verdicts(report: Report) -> Iterator[str]:
     if report["live"] < report["clients"]:
         yield f"only {report['live']} of {report['clients']} clients are live at the end"
     if report["driver"]["limited"]:
-        yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core; "
-               "use more --processes, or another machine")
+        yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core in "
+               "its busiest second; use more --processes, or another machine")
     if report["unsent"]:
         yield (f"{report['unsent']} messages were due and could not be published: the publishers were not "
-               "answered in time; the server has too much to do, or there are too few --publishers")
+               "answered in time, or the driver did not get to them: it or the server has too much to do, or "
+               "there are too few --publishers")
     late = report["late_ms"].get("p99", 0.0)
     if late > 100 and not report["driver"]["limited"]:
         yield (f"one message in a hundred was published {late:.0f} ms late or more: its publisher waited for "
@@ -179,7 +188,7 @@ def figures(report: Report) -> Iterator[tuple[str, str]]:
     """Yield names and values, for people."""
     yield "clients", (f"{report['clients']:,} by {report['transport']}, {report['channels']:,} channels, "
                       f"{report['publishers']} publishers")
-    yield "published", f"{report['sent']:,} in {report['seconds']:g} s, {report['sent_rate']:,.1f} a second"
+    yield "published", f"{report['sent']:,}, {report['sent_rate']:,.1f} a second in {report['seconds']:g} s"
     yield "delivered", (f"{report['received']:,} of {report['expected']:,} expected, "
                         f"{report['rate']:,.0f} a second")
     yield "lost", f"{report['lost']:,}"

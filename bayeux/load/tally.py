@@ -28,7 +28,10 @@ def rounded(values: Iterable[int]) -> Counter[int]:
 
 
 class Tally:
-    """The counts of one worker; times in nanoseconds, what is told of them in microseconds."""
+    """The counts of one worker; times in nanoseconds, what is told of them in microseconds.
+
+    The schedule that it is made with says who publishes what; when, it knows from ``measure`` on.
+    """
 
     def __init__(self, schedule: Schedule, mark: bytes, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
@@ -38,10 +41,8 @@ class Tally:
         self.connects: list[int] = []
         """How long each client took to be live, microseconds."""
         self._latencies = array("q")
-        self.measure(schedule)
-
-    def measure(self, schedule: Schedule) -> None:
-        """Begin anew, with the schedule that counts."""
+        self._early: list[tuple[int, int]] | None = []
+        """Numbers and times of what comes before ``measure``."""
         self._schedule = schedule
         self._step = schedule.channels
         phases = len(schedule.spans)
@@ -50,7 +51,15 @@ class Tally:
         self.duplicated = [0] * phases
         self.out_of_order = [0] * phases
         self._counts: list[Counter[int]] = [Counter() for _ in range(phases)]
+        self._phase = self._first = self._end = self._begin = self._gap = 0
+
+    def measure(self, schedule: Schedule) -> None:
+        """Learn when messages are due; another worker may have published some of them already."""
+        self._schedule = schedule
+        early, self._early = self._early or (), None
         self._enter(0)
+        for number, now in early:
+            self._count(number, now)
 
     def _enter(self, phase: int) -> None:
         """Let arrivals be those of one phase."""
@@ -65,6 +74,11 @@ class Tally:
             self.received[self._phase] += len(self._latencies)
             self._counts[self._phase].update(rounded([max(0, value) // 1000 for value in self._latencies]))
             self._latencies = array("q")
+
+    @property
+    def total(self) -> int:
+        """How many arrivals there have been."""
+        return sum(self.received) + len(self._latencies)
 
     def cut(self) -> None:
         """Look at the schedule again: it ends earlier now."""
@@ -86,16 +100,19 @@ class Tally:
             elif not self._is_new(ledger, number):
                 at = text.find(mark, at)
                 continue
-            if self._first <= number < self._end or self._find_phase(number):
+            if self._first <= number < self._end:
                 self._latencies.append(now - self._begin - (number - self._first) * self._gap)
+            else:
+                self._count(number, now)
             at = text.find(mark, at)
 
-    def _find_phase(self, number: int) -> bool:
-        """Go to the phase of a message; returns whether it has one: a run may be cut short."""
-        if number >= self._schedule.end:
-            return False
-        self._enter(self._schedule.phase_of(number))
-        return True
+    def _count(self, number: int, now: int) -> None:
+        """Count an arrival in its phase, if it has one: a run may be cut short."""
+        if self._early is not None:
+            self._early.append((number, now))
+        elif number < self._schedule.end:
+            self._enter(self._schedule.phase_of(number))
+            self._latencies.append(now - self._begin - (number - self._first) * self._gap)
 
     def _is_new(self, ledger: Ledger, number: int) -> bool:
         """Take a message that was not the next; returns whether it is new."""

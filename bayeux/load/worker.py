@@ -2,7 +2,7 @@
 
     python -m bayeux.load.worker
 
-It ends when its work is done or its input ends.
+It ends when its input ends; until then its clients stay, though its work is done.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ class Worker:
         self._ticks = -1
         self._told = 0
         self._sent = 0
+        self._published: list[int] = []
+        """Of each phase that is over, what went while it lasted; ``_delivered`` is what came."""
+        self._delivered: list[int] = []
         mark = wire.mark(plan.run)
         place = Place(loop, Target.of(plan.url, plan.headers, plan.verify), plan.sources)
         self._tally = Tally(self._new_schedule(0), mark, loop.clock)
@@ -107,19 +110,30 @@ class Worker:
             self._loop.run(now + _OFTEN)
             return True
         self._tick(schedule, now)
+        self._end_phases(schedule, now)
         if now < schedule.stop:
             next_tick = schedule.begin + (self._ticks + 1) * _SECOND
-            self._loop.run(min(self._press.publish_due(now), next_tick, schedule.stop))
+            phase = schedule.spans[len(self._published)]
+            self._loop.run(min(self._press.publish_due(now), next_tick, phase.stop))
             return True
         self._press.publish_due(now)
         if now < schedule.stop + int(self._plan.drain * _SECOND) and not self._is_complete(schedule):
-            self._loop.run(now + _DRAIN_STEP)
+            self._loop.run(now if self._press.is_behind else now + _DRAIN_STEP)
             return True
         return False
 
     def _is_complete(self, schedule: Schedule) -> bool:
-        return not self._press.unsent and all(
+        return not self._press.is_behind and not self._press.unsent and all(
             client.ledger.is_complete(schedule.end) for client in self.crowd)
+
+    def _end_phases(self, schedule: Schedule, now: int) -> None:
+        """Note what went and what came in the phases that are over: what is late is not of their time."""
+        for span in schedule.spans[len(self._published):]:
+            if span.stop > now:
+                break
+            lasted = span.stop > span.begin  # a phase that a run did not get to has no time
+            self._published.append(self._press.sent - sum(self._published) if lasted else 0)
+            self._delivered.append(self._tally.total - sum(self._delivered) if lasted else 0)
 
     def _tick(self, schedule: Schedule, now: int) -> None:
         """Tell what was done in a second that is over."""
@@ -139,16 +153,16 @@ class Worker:
         assert schedule is not None
         self._ticks += 1
         self._tell_second()
+        self._end_phases(schedule, schedule.spans[-1].stop)
         live = self.crowd.live
         for client in self.crowd:
             self._tally.close(client.ledger)
         tally, press = self._tally, self._press
         self._tell(Done(
-            sent=press.sent_by_phase, lost=tally.lost, duplicated=tally.duplicated,
-            out_of_order=tally.out_of_order, unsent=press.unsent, refused=press.refused,
-            late=dict(rounded(press.late)), connects=dict(rounded(tally.connects)),
+            sent=press.sent_by_phase, published=self._published, delivered=self._delivered, lost=tally.lost,
+            duplicated=tally.duplicated, out_of_order=tally.out_of_order, unsent=press.unsent,
+            refused=press.refused, late=dict(rounded(press.late)), connects=dict(rounded(tally.connects)),
             errors=dict(tally.errors), live=live))
-        self.crowd.disperse()
 
 
 class _Input:
@@ -208,6 +222,9 @@ def main() -> int:
         while given.orders:
             worker.obey(given.orders.popleft())
     worker.finish()
+    while not given.has_ended:  # what the others still measure is not to have these good-byes in it
+        given.next()
+    worker.crowd.disperse()
     return 0
 
 
