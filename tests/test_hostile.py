@@ -588,7 +588,7 @@ def test_nobody_writes_lines_into_the_log(log: list[str]) -> None:
         def incoming(self, call: Call) -> None:
             raise RuntimeError("an extension")
 
-    net = Net()
+    net = Net(log_interval=0.0)
     net.hub.add_extension(Failing())
     forged = "\n2026-01-01T00:00:00+0000 [-] root logged in\r\x1b[2J\u2028\x00"
     HTTP(net).ask(post({"channel": "/a" + forged, "data": 1}))
