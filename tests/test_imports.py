@@ -55,7 +55,7 @@ LEVELS: list[set[str]] = [
     {"client"},
     {"web.parser", "web.response", "web.asker"},
     {"web.channel", "web.resource", "web.authorizer"},
-    {"web.door", "web.proxied"},
+    {"web.channels", "web.door", "web.proxied"},
     {"web.site"},
     {"api"},
     {"api.errors", "api.sessions", "api.traffic", "api.watching"},

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 import msgspec
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.web.resource import IResource
-from twisted.web.server import Site
 
 from bayeux.addresses import as_usual, client_of
 from bayeux.api.errors import APIError
 from bayeux.metrics import Metrics
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply
-from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection
+from bayeux.web.channel import BayeuxChannel, BayeuxRequest
+from bayeux.web.channels import ChannelSite
 from bayeux.web.proxied import TurnedAway
 
 _REFUSALS = {
@@ -24,25 +23,14 @@ _REFUSALS = {
 }
 
 
-class APISite(Site):
+class APISite(ChannelSite):
     """Listens for the API alone: no messages of clients, no proxies, no access log."""
 
-    noisy = False
     name = "connections of the API"
 
     def __init__(self, root: IResource, settings: Settings, metrics: Metrics, reactor: IReactorTime) -> None:
-        super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False, reactor=reactor)
-        # Not twisted.web's proxy that may change over to HTTP/2.
-        self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
-        self.settings = settings
-        self.channels: set[Connection] = set()
-        self._metrics = metrics
+        super().__init__(root, settings, metrics, reactor=reactor)
         self._by_client: dict[str, int] = {}
-        self._emptied: Deferred[None] | None = None
-
-    def __len__(self) -> int:
-        """Return how many connections there are."""
-        return len(self.channels)
 
     def startFactory(self) -> None:
         """Open no access log: what is asked here is asked again and again, by machines."""
@@ -59,7 +47,7 @@ class APISite(Site):
         elif others >= settings.api_max_connections_per_address:
             full = "api_max_connections_per_address"
         if full:
-            self._metrics.limited[full] += 1
+            self.metrics.limited[full] += 1
             return TurnedAway()
         channel = cast(BayeuxChannel, super().buildProtocol(addr))
         if place:
@@ -71,16 +59,11 @@ class APISite(Site):
         """Return the answer to what is no request, or is one whose body is not read to its end."""
         code, text = _REFUSALS.get(status, ("bad_request", "this is no proper HTTP request"))
         error = APIError(code, text)
-        self._metrics.api_errors[code] += 1
+        self.metrics.api_errors[code] += 1
         if limit:
-            self._metrics.limited[limit] += 1
+            self.metrics.limited[limit] += 1
         return HTTPReply(error.status, ((b"Content-Type", b"application/json"),),
                          msgspec.json.encode({"error": error.describe()}))
-
-    def cut(self, limit: str) -> None:
-        """Take note of a connection that is cut because of that setting."""
-        self._metrics.limited[limit] += 1
-        self._metrics.stalled += limit == "write_timeout"
 
     def leave(self, place: str | None) -> None:
         """Count a connection out; those to the API are not counted with the clients'."""
@@ -91,27 +74,3 @@ class APISite(Site):
             self._by_client[place] = others
         else:
             del self._by_client[place]
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
-        return [b"http/1.1"]
-
-    def close(self) -> Deferred[None]:
-        """Close every connection, once what it is being answered is written; fires when all are gone."""
-        for channel in tuple(self.channels):
-            channel.close()
-        if not self.channels:
-            return succeed(None)
-        self._emptied = Deferred()
-        return self._emptied
-
-    def abort(self) -> None:
-        """Cut every connection that is left."""
-        for channel in tuple(self.channels):
-            channel.abort()
-
-    def channel_lost(self) -> None:
-        """Take note of a connection that is gone."""
-        if self._emptied is not None and not self.channels:
-            emptied, self._emptied = self._emptied, None
-            emptied.callback(None)

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from bayeux.deadlines import Deadlines
 from bayeux.settings import Settings
 from bayeux.transports import HTTPReply, HTTPRequest
 from bayeux.transports.endpoint import Endpoint
-from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Connection, Peer, Timed
+from bayeux.web.channel import BayeuxChannel, BayeuxRequest, Peer, Timed
+from bayeux.web.channels import ChannelSite
 from bayeux.web.door import Door
 from bayeux.web.parser import split_target
 from bayeux.web.proxied import Proxied, TurnedAway
@@ -26,7 +26,7 @@ from bayeux.web.resource import http_request
 from bayeux.web.response import hand_over
 
 
-class BayeuxSite(Site):
+class BayeuxSite(ChannelSite):
     """Answers requests for the server by itself, and lets twisted.web serve everything else.
 
     ``root`` is the tree of twisted.web; the endpoint's resource stands in it under the same mounts: once
@@ -35,28 +35,20 @@ class BayeuxSite(Site):
     (G-33).  ``wall`` tells the time of day, for that log.
     """
 
-    noisy = False
     name = "connections"
 
     def __init__(self, root: IResource, endpoint: Endpoint, settings: Settings,
                  reactor: IReactorTime, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(root, requestFactory=BayeuxRequest, parsePOSTFormSubmission=False,
-                         reactor=reactor, logPath=settings.access_log or None,
-                         logFormatter=self._log_line)
-        # Not twisted.web's proxy that may change over to HTTP/2.
-        self.protocol = BayeuxChannel  # type: ignore[assignment, method-assign]
+        super().__init__(root, settings, endpoint.polling.metrics, reactor=reactor,
+                         logPath=settings.access_log or None, logFormatter=self._log_line)
         self.endpoint = endpoint
-        self.settings = settings
-        self.metrics = endpoint.polling.metrics
         self.logs = bool(settings.access_log)
         self.clock = reactor
         self._wall = wall
         self.deadlines: Deadlines[Timed] = Deadlines(reactor, _due)
-        self.channels: set[Connection] = set()
         self._mounts = tuple(mount.encode("ascii") for mount in settings.mounts)
         self._below = tuple(mount + b"/" for mount in self._mounts)
         self._scripts = tuple(mount + b"/client.js" for mount in self._mounts)
-        self._emptied: Deferred[None] | None = None
 
     def startFactory(self) -> None:
         """Open the access log, if there is to be one; by default twisted.web would use twistd's."""
@@ -108,11 +100,6 @@ class BayeuxSite(Site):
             return self.endpoint.polling.refuse(status, limit=limit)
         return self.endpoint.refuse(status, http_request(request, b""), limit)
 
-    def cut(self, limit: str) -> None:
-        """Take note of a connection that is cut because of that setting."""
-        self.metrics.limited[limit] += 1
-        self.metrics.stalled += limit == "write_timeout"
-
     def unannounced(self) -> None:
         """Take note of a connection of a proxy that does not begin as it has to."""
         self.metrics.unannounced += 1
@@ -120,32 +107,6 @@ class BayeuxSite(Site):
     def leave(self, place: str | None) -> None:
         """Count a connection out."""
         self.endpoint.connections.leave(place)
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """Offer HTTP/1.1 only, when TLS negotiates: HTTP/2 has limits of its own."""
-        return [b"http/1.1"]
-
-    def __len__(self) -> int:
-        """Return how many connections there are, streams not counted."""
-        return len(self.channels)
-
-    def __bool__(self) -> bool:
-        """Be true, though there may be none."""
-        return True
-
-    def close(self) -> Deferred[None]:
-        """Close every connection, once what it is being answered is written; fires when all are gone."""
-        for channel in tuple(self.channels):
-            channel.close()
-        if not self.channels:
-            return succeed(None)
-        self._emptied = Deferred()
-        return self._emptied
-
-    def abort(self) -> None:
-        """Cut every connection that is left."""
-        for channel in tuple(self.channels):
-            channel.abort()
 
     def log_answer(self, request: HTTPRequest, status: int, size: int) -> None:
         """Write a line to the access log, if there is one, for what was not answered by twisted.web."""
@@ -170,9 +131,7 @@ class BayeuxSite(Site):
         """Take note of a connection that is gone."""
         if not self.channels:
             self.deadlines.stop()  # or its timer would outlive them
-        if self._emptied is not None and not self.channels:
-            emptied, self._emptied = self._emptied, None
-            emptied.callback(None)
+        super().channel_lost()
 
 
 class _Answered:
