@@ -40,10 +40,10 @@ class Connects:
             self._sessions.check_haste(session)
         first = session.state is State.HANDSHAKEN
         heartbeat = message.connection_type in _HEARTBEATS
-        if session.stream is not None and not heartbeat and not isinstance(link, Stream) and not (
-            first and _has_eventsource(session)
-        ):
-            self._sessions.leave_stream(session)
+        if heartbeat:
+            self._sessions.take_up(session)
+        elif session.stream is not None and not isinstance(link, Stream):
+            self._leave(session, session.stream)
         if session.stream is None and session.transport != link.connection_type:
             self._sessions.moved(session, link.connection_type)
         superseded = self._sessions.connecting(session)
@@ -68,6 +68,17 @@ class Connects:
         if superseded is not None:
             superseded.release(Release.SUPERSEDED)
         return reply
+
+    def _leave(self, session: Session, stream: Stream) -> None:
+        """Let a session's events come by its connects, and no more by its stream (W-7).
+
+        An EventSource stays open: Faye connects by the name of what it has used before until its browser has
+        told it that the stream is open.  Then, with the next connect, it takes the events again.
+        """
+        if stream.connection_type in _HEARTBEATS:
+            self._sessions.set_aside(session)
+        else:
+            self._sessions.leave_stream(session)
 
     def _read_wishes(self, message: Message, session: Session) -> float:
         """Return how long a connect may be held; both that and the interval are for this cycle (K-8)."""
@@ -128,11 +139,3 @@ class Connects:
             reply.error = str(self._sessions.failed(Denied("Too many sessions in one browser")))
             reply.advice = self._sessions.advice("none")
         reply.advice = structs.replace(cast(Advice, reply.advice), multiple_clients=True)
-
-
-def _has_eventsource(session: Session) -> bool:
-    """Say whether a stream is open beside the connects.
-
-    Faye sends its first connect while it opens that, and so by the name of what it has used before.
-    """
-    return session.stream is not None and session.stream.connection_type in _HEARTBEATS

@@ -73,6 +73,8 @@ class Sessions:
         self.closed = False
         self._leaving: deque[Session] = deque()
         """Whom nobody has told yet that the server stops."""
+        self._aside: dict[Session, Stream] = {}
+        """Streams that are open, while their sessions have their events by connects."""
         self._spread = settings.shutdown_spread
         self.counter: Callable[[str], None] | None = None
         """Is told the channel of each publish, if somebody counts them."""
@@ -96,7 +98,7 @@ class Sessions:
     def is_idle(self) -> bool:
         """Say whether nothing at all is kept: no session, subscription, held connect or timer."""
         return not (self._by_id or self._by_address or self._registry or self.holds.by_browser
-                    or self.holds or self._deadlines or self.backlog or +self.by_transport)
+                    or self.holds or self._deadlines or self.backlog or self._aside or +self.by_transport)
 
     @property
     def pending_deadlines(self) -> int:
@@ -230,16 +232,14 @@ class Sessions:
 
     def bind(self, session: Session, stream: Stream) -> None:
         """Let a session's events go by a stream from now on (W-5), instead of any other (W-6, W-7)."""
-        previous = session.stream
-        if previous is stream:
+        if session.stream is stream:
             return
         self.unbind(stream)
         superseded = None
-        if previous is not None:
-            if session.state is State.HELD and session.link is previous:
-                superseded = self._supersede(session)
-                self.answered(session)
-            self._part(session)
+        if session.stream is not None and session.state is State.HELD and session.link is session.stream:
+            superseded = self._supersede(session)
+            self.answered(session)
+        previous = self._part(session)
         session.stream, stream.session = stream, session
         self.moved(session, stream.connection_type)
         if session.queue:
@@ -254,7 +254,10 @@ class Sessions:
         session = stream.session
         if session is None:
             return
+        had_events = session.stream is stream
         self._part(session)
+        if not had_events:
+            return
         if session.state is not State.HELD:
             self.answered(session)
         elif session.link is stream:
@@ -272,8 +275,23 @@ class Sessions:
         if stream is not None:
             stream.unbound(moved=True)
 
+    def set_aside(self, session: Session) -> None:
+        """Let a session's events wait for its connects, until it wants them by its stream again (F-6)."""
+        if session.stream is not None:
+            self._aside[session] = session.stream
+            session.stream = None
+
+    def take_up(self, session: Session) -> None:
+        """Let a session's events go by the stream that has been set aside, if there is one."""
+        stream = self._aside.pop(session, None)
+        if stream is not None:
+            session.stream = stream
+            self.moved(session, stream.connection_type)
+            if session.queue:
+                self._wake(session)
+
     def _part(self, session: Session) -> Stream | None:
-        stream = session.stream
+        stream = session.stream or self._aside.pop(session, None)
         if stream is not None:
             session.stream = stream.session = None
         return stream

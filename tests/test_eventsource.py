@@ -338,12 +338,12 @@ def test_a_lost_stream_can_be_opened_again():
 
 
 def test_a_stream_may_be_opened_before_the_first_connect():
-    """F-5, F-2: in the order in which Faye has it; and by the name of another transport, as Faye does."""
+    """F-5, F-2: in the order in which Faye has it."""
     net = Net()
     http = HTTP(net)
     client = http.ask(post(HANDSHAKE, cookie=COOKIE)).messages[0]["clientId"]
     stream = EventSourceClient(net, client, cookie=COOKIE)
-    http.ask(post(connect(client), subscribe(client), cookie=COOKIE))
+    http.ask(post(beat(client), subscribe(client), cookie=COOKIE))
     net.publish(1)
     assert stream.messages() == [event(1)]
 
@@ -398,15 +398,92 @@ def test_a_stream_ends_when_the_server_ends_its_session(end):
     assert status(net, client.id, cookie=COOKIE) == 404
 
 
-def test_a_stream_ends_when_its_session_goes_on_by_long_polling():
+def test_a_stream_stands_aside_while_its_session_goes_on_by_long_polling():
     """W-7."""
     net = Net()
     client = Client(net, "/news")
     client.http.send(post(connect(client.id), cookie=COOKIE))
-    assert client.stream.wire.closed
     net.publish(1)
     (response,) = client.http.responses()
     assert response.messages[0] == event(1)
+    net.publish(2)
+    assert client.ask(publish(client.id, 3))[1:] == [event(2), event(3)]
+    assert client.stream.messages() == []
+    assert not client.stream.wire.closed
+    assert net.hub.sessions.by_transport == {"long-polling": 1, "eventsource": 0}
+
+
+def test_faye_may_hear_late_that_its_stream_is_open():
+    """It connects once more by what it has used before; neither an event nor the stream is lost by that."""
+    net = Net()
+    http = HTTP(net)
+    client = http.ask(post(HANDSHAKE, cookie=COOKIE)).messages[0]["clientId"]
+    http.ask(post(connect(client), subscribe(client), cookie=COOKIE))
+    stream = EventSourceClient(net, client, cookie=COOKIE)
+    http.send(post(connect(client), cookie=COOKIE))
+    net.publish(1)
+    assert http.responses()[0].messages[0] == event(1)
+    net.publish(2)
+    assert [reply["channel"] for reply in http.ask(post(beat(client), cookie=COOKIE)).messages] == [
+        "/meta/connect"]
+    net.publish(3)
+    assert stream.messages() == [event(2), event(3)]
+    assert net.hub.sessions.by_transport == {"long-polling": 0, "eventsource": 1}
+
+
+def test_a_held_connect_does_not_keep_its_events_from_a_stream_that_is_taken_up():
+    net = Net()
+    client = Client(net, "/news")
+    client.http.send(post(connect(client.id), cookie=COOKIE))
+    assert HTTP(net).ask(post(beat(client.id), cookie=COOKIE)).messages[0]["successful"]
+    assert client.http.responses()[0].status == 409
+    net.publish(1)
+    assert client.stream.messages() == [event(1)]
+
+
+@pytest.mark.parametrize("end", ["disconnect", "expire", "second", "websocket"])
+def test_a_stream_that_stands_aside_ends_with_its_session_or_makes_room(end):
+    """F-7, F-8."""
+    net = Net()
+    client = Client(net, "/news")
+    client.ask(connect(client.id, advice={"timeout": 0}))
+    if end == "disconnect":
+        client.ask(disconnect(client.id))
+    elif end == "expire":
+        net.advance(62)
+    elif end == "second":
+        second = EventSourceClient(net, client.id, cookie=COOKIE)
+        net.publish(1)
+        assert second.messages() == [event(1)]
+    else:
+        WebSocketClient(net, cookie=COOKIE).send(connect(client.id, connectionType="websocket"))
+    assert client.stream.wire.closed
+    assert client.stream.messages() == []
+    assert net.hub.sessions.take_up(net.session(client.id)) is None
+
+
+def test_a_stream_that_is_lost_while_it_stands_aside_is_forgotten():
+    """W-15: the held connect goes on, and a heartbeat finds nothing to take up."""
+    net = Net()
+    client = Client(net, "/news")
+    client.http.send(post(connect(client.id), cookie=COOKIE))
+    client.stream.wire.lose()
+    net.publish(1)
+    assert client.http.responses()[0].messages[0] == event(1)
+    client.ask(beat(client.id))
+    net.publish(2)
+    assert client.ask(publish(client.id, 3))[1:] == [event(2), event(3)]
+
+
+def test_the_loss_of_a_stream_that_stands_aside_does_not_prolong_its_session():
+    """Q-3: it has been connecting by other means."""
+    net = Net()
+    client = Client(net)
+    client.ask(connect(client.id, advice={"timeout": 0}))
+    net.advance(net.hub.settings.max_interval - 0.5)
+    client.stream.wire.lose()
+    net.advance(2)
+    assert net.session(client.id) is None
 
 
 def test_a_stop_ends_every_stream():
