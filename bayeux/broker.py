@@ -22,6 +22,8 @@ from bayeux.settings import Settings
 
 Subscriber = Callable[[str, Any], object]
 """An application's callback: it is given the channel and the data."""
+Observer = Callable[[Event], object]
+"""Is given every event just as it goes out; it changes nothing and does as little as can be."""
 
 
 class Broker:
@@ -36,6 +38,8 @@ class Broker:
         self._metrics = metrics
         self._faults = faults
         self._registry: Registry[Subscriber] = Registry()
+        self.observers: tuple[Observer, ...] = ()
+        """Who is shown every event."""
         self._backlog: deque[tuple[Event, Session | None]] = deque()
         self._publishing = False
 
@@ -53,6 +57,14 @@ class Broker:
     def unsubscribe(self, pattern: str, callback: Subscriber) -> None:
         """Undo one ``subscribe``."""
         self._registry.remove(pattern, callback)
+
+    def observe(self, observer: Observer) -> None:
+        """Show every event to one more observer."""
+        self.observers += (observer,)
+
+    def leave_off(self, observer: Observer) -> None:
+        """Undo an ``observe``."""
+        self.observers = tuple(one for one in self.observers if one != observer)
 
     def laziness(self, channel: str) -> float:
         """Return for how many seconds the events of a channel may wait for company (D-12)."""
@@ -79,11 +91,19 @@ class Broker:
             while self._backlog:
                 event, publisher = self._backlog.popleft()
                 self._sessions.publish(event, publisher)
+                for observer in self.observers:
+                    self._show(observer, event)
                 callbacks = tuple(self._registry.match(event.channel))
                 if callbacks:
                     self._call(callbacks, event)
         finally:
             self._publishing = False
+
+    def _show(self, observer: Observer, event: Event) -> None:
+        try:
+            observer(event)
+        except Exception:
+            self._callback_failed(Failure(), event.channel)
 
     def _call(self, callbacks: Sequence[Subscriber], event: Event) -> None:
         try:

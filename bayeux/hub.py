@@ -97,7 +97,7 @@ class Hub:
         """Of each kind of refusal whom it has met last, for the log."""
         self._failures = Failures(self.sessions, faults, self._connection_types, self.witnesses)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
-        self._broker = Broker(self.sessions, self.settings, self.metrics, faults)
+        self.broker = Broker(self.sessions, self.settings, self.metrics, faults)
         self._services: dict[str, ServiceHandler] = {}
         self._guard = Guard(self.sessions, self.keys, self.settings, self.metrics, self._extensions, wall)
         if self.settings.channel or self.settings.has_keys:
@@ -136,7 +136,7 @@ class Hub:
         self._check_name(channel)
         if is_service(channel):
             raise Denied("Forbidden channel", channel)
-        return self._broker.publish(self._event(channel, encode_data(data), lazy=lazy), None)
+        return self.broker.publish(self._event(channel, encode_data(data), lazy=lazy), None)
 
     def subscribe(self, pattern: str, callback: Subscriber) -> None:
         """Call ``callback(channel, data)`` for every event on a channel or pattern.
@@ -146,11 +146,11 @@ class Hub:
         """
         if not is_pattern(pattern) or is_reserved(pattern) or is_service(pattern):
             raise InvalidChannel(pattern)
-        self._broker.subscribe(pattern, callback)
+        self.broker.subscribe(pattern, callback)
 
     def unsubscribe(self, pattern: str, callback: Subscriber) -> None:
         """Undo one ``subscribe``; what was not subscribed is no difference."""
-        self._broker.unsubscribe(pattern, callback)
+        self.broker.unsubscribe(pattern, callback)
 
     @overload
     def service(self, channel: str, handler: ServiceHandler) -> ServiceHandler: ...
@@ -206,7 +206,7 @@ class Hub:
         if rules:
             self.guard()
         self._guard.replace_rules(rules)
-        self._broker.replace_rules(rules)
+        self.broker.replace_rules(rules)
 
     def open(self) -> None:
         """Start, or start again after ``close``; a new hub is open."""
@@ -458,7 +458,7 @@ class Hub:
             if is_service(channel):
                 return self._serve(call, session)
             event = self._event(channel, bytes(cast(Any, message.data)), call)
-            reached = self._broker.publish(event, session)
+            reached = self.broker.publish(event, session)
             reply = Reply(channel, True, id=message.id)
             if exchange.link.tells_reach:
                 reply.extend("reached", reached)
@@ -487,7 +487,7 @@ class Hub:
 
     def _event(self, channel: str, data: bytes, call: Call | None = None, lazy: bool = False) -> Event:
         """Make the event of a publish; unless it is lazy by itself its channel may be (D-12)."""
-        wait = self.settings.max_lazy_timeout if lazy else self._broker.laziness(channel)
+        wait = self.settings.max_lazy_timeout if lazy else self.broker.laziness(channel)
         event = Event(channel, data, wait or None)
         self._extensions.publishing(event, call)
         return event

@@ -76,8 +76,6 @@ class Sessions:
         self._aside: dict[Session, Stream] = {}
         """Streams that are open, while their sessions have their events by connects."""
         self._spread = settings.shutdown_spread
-        self.counter: Callable[[str], None] | None = None
-        """Is told the channel of each publish, if somebody counts them."""
         self._connects: Rate | None = None
         if settings.connects_per_second:
             self._connects = Rate(settings.connects_per_second, settings.connects_burst)
@@ -305,8 +303,6 @@ class Sessions:
 
     def publish(self, event: Event, publisher: Session | None) -> None:
         """Queue an event for all who are subscribed."""
-        if self.counter is not None:
-            self.counter(event.channel)
         excluded = self._excluded(publisher)
         filtered = bool(self._extensions.filters or self._extensions.lines)
         # A full queue may remove its session, so what is gone through must be a copy.

@@ -13,6 +13,7 @@ from bayeux import Hub, Link, Settings
 from bayeux.api.channels import ChannelList, _covered
 from bayeux.api.traffic import Traffic
 from bayeux.channels import covers
+from bayeux.messages import Event
 
 
 class World:
@@ -33,7 +34,7 @@ class World:
         """Publish so often on each of these, below ``/``, in a second."""
         for name, count in counts.items():
             for _ in range(count):
-                self.traffic.count(f"/{name}")
+                self.traffic.count(Event(f"/{name}", b"1"))
         self.clock.advance(1)
 
 

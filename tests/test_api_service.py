@@ -121,7 +121,7 @@ async def test_it_ends_with_the_server(start: Any, log: list[str], tmp_path: Pat
     server = start(api_listen="tcp:0", api_key_file=write_key(tmp_path))
     assert await ask(f"{api_of(log)}/readyz") == 200
     await server.stopService()
-    assert server.hub.sessions.counter is None
+    assert server.hub.broker.observers == ()
     log.clear()
     server.startService()
     assert await ask(f"{api_of(log)}/readyz") == 200
@@ -229,7 +229,7 @@ async def test_settings_without_an_api_leave_its_key(start: Any, log: list[str],
 def test_publishes_are_counted_only_while_it_runs(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.service.stopService()
-    assert desk.hub.sessions.counter is None
+    assert desk.hub.broker.observers == ()
     assert not desk.reactor.getDelayedCalls()
     desk.hub.publish("/a", 1)
     desk.service.startService()

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from bayeux.api.traffic import Traffic
+from bayeux.messages import Event
 from bayeux.metrics import Metrics
 from bayeux.settings import Settings
 
@@ -22,7 +23,7 @@ class Counted:
 
     def count(self, *channels: str) -> None:
         for channel in channels:
-            self.traffic.count(channel)
+            self.traffic.count(Event(channel, b"1"))
 
     @property
     def rates(self) -> dict[str, float]:

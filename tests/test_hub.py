@@ -1392,6 +1392,17 @@ class TestLocal:
         assert len(logged_errors) == 1
         logged_errors.clear()
 
+    def test_observer_that_fails(self, logged_errors: list[Any]) -> None:
+        """E-32: neither the publisher nor the next observer notices."""
+        world = World()
+        seen: list[Any] = []
+        world.hub.broker.observe(lambda event: 1 / 0)
+        world.hub.broker.observe(lambda event: seen.append((event.channel, event.data)))
+        assert world.hub.publish("/a", 1) == 0
+        assert seen == [("/a", b"1")]
+        assert world.hub.metrics.application_errors == 1
+        logged_errors.clear()
+
     def test_callback_that_publishes(self) -> None:
         """It may, and comes after what it answers (D-9)."""
         world = World()

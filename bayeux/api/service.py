@@ -65,13 +65,13 @@ class APIService(Service):
         super().startService()
         self._traffic.start()
         self.api.watch.start()
-        self._hub.sessions.counter = self._traffic.count
+        self._hub.broker.observe(self._traffic.count)
 
     def stopService(self) -> None:
         """Count no more."""
         super().stopService()
         self.api.watch.stop()
-        self._hub.sessions.counter = None
+        self._hub.broker.leave_off(self._traffic.count)
         self._traffic.stop()
 
 

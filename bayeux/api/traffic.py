@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from bayeux.messages import Event
 from bayeux.metrics import Metrics
 from bayeux.settings import Settings
 
@@ -36,9 +37,9 @@ class Traffic:
         if self._turn.running:
             self._turn.stop()
 
-    def count(self, channel: str) -> None:
+    def count(self, event: Event) -> None:
         """Count one publish; called for each, and so it does as little as can be."""
-        counts = self._counts
+        counts, channel = self._counts, event.channel
         if channel in counts:
             counts[channel] += 1
         elif len(counts) < self._most:

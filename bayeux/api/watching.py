@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
@@ -11,7 +10,7 @@ from bayeux.channels import META_SUBSCRIBE, META_UNSUBSCRIBE
 from bayeux.errors import TooBusy
 from bayeux.extensions import Call, Extension
 from bayeux.hub import Hub
-from bayeux.messages import Event, Message, Reply, decode_data, encode_data
+from bayeux.messages import Encoded, Event, Message, Reply, decode_data, encode_data
 from bayeux.policy import Policy, Verdict
 from bayeux.queues import EventQueue
 from bayeux.rates import Rate
@@ -32,9 +31,9 @@ class Watch:
     """Shows events to whoever has the API's key, by long-polling; ``resource`` answers the requests.
 
     It has a hub of its own, so that whoever watches is no client of the hub that is watched: needs no
-    permission there, is not counted, fills no queue.  The first subscription to a pattern makes this object
-    a callback of that hub, and the end of the last undoes it.  Events beyond ``api_watch_rate`` are left
-    out, and all watchers are told how many; whoever does not fetch loses the oldest, and is told that alone.
+    permission there, is not counted, fills no queue.  It observes that hub while somebody is subscribed to
+    anything.  Events beyond ``api_watch_rate`` are left out, and all watchers are told how many; whoever does
+    not fetch loses the oldest, and is told that alone.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -47,7 +46,7 @@ class Watch:
         self.hub.add_extension(_Subscriptions(self))
         self.hub.close()  # until it is started
         self.resource = BayeuxResource(self.hub)
-        self._followed: set[str] = set()
+        self._follows = False
         self._rate: Rate | None = None
         if settings.api_watch_rate:
             self._rate = Rate(settings.api_watch_rate, max(1, int(settings.api_watch_rate)))
@@ -73,30 +72,32 @@ class Watch:
             raise TooBusy
 
     def follow(self) -> None:
-        """Have those events come that somebody watches, and no others."""
-        wanted = set(self.hub.sessions.patterns())
-        for pattern in wanted - self._followed:
-            self._watched.subscribe(pattern, self._show)
-        for pattern in self._followed - wanted:
-            self._watched.unsubscribe(pattern, self._show)
-        self._followed = wanted
+        """Observe the other hub if anybody is subscribed to anything, and only then."""
+        wanted = self.hub.sessions.channels > 0
+        if wanted and not self._follows:
+            self._watched.broker.observe(self._show)
+        elif self._follows and not wanted:
+            self._watched.broker.leave_off(self._show)
+        self._follows = wanted
 
     def session_added(self, session: Session) -> None:
         """Let it lose what it does not fetch, and say so."""
         session.queue = _Queue()
 
     def session_removed(self, session: Session, reason: str) -> None:
-        """Follow no longer what only this one has watched."""
+        """Observe no longer, if it was the last to watch."""
         self.follow()
 
-    def _show(self, channel: str, data: Any) -> None:
+    def _show(self, event: Event) -> None:
+        if not self.hub.sessions.reach(event, None):
+            return
         if self._rate is not None:
             now = self._clock.seconds()
             if self._rate.wait(self._full_at, now):
                 self._skip()
                 return
             self._full_at = self._rate.take(self._full_at, now)
-        self.hub.publish(channel, data)
+        self.hub.publish(event.channel, Encoded(event.data))
 
     def _skip(self) -> None:
         """Leave an event out; it is the limit that is counted, and not every event that it costs."""
