@@ -61,7 +61,7 @@ class Connects:
         elif wait > 0 and not self._has_room(session, link, reply):
             wait = 0.0
         if wait < self._brief and not first and not is_urgent and not self._has_news(session):
-            wait = max(wait, self._sessions.pause(session))
+            wait = max(wait, self._sessions.haste.take(session))
         if wait > 0:
             exchange.park(call, self._finish)
             self._sessions.hold(session, link, exchange, wait)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
 from msgspec import UNSET
@@ -35,7 +35,6 @@ from bayeux.errors import (
     MissingClientID,
     MissingField,
     TooBusy,
-    TooMany,
     UnknownChannel,
     UnknownClient,
 )
@@ -51,12 +50,13 @@ from bayeux.leases import Leases
 from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
-from bayeux.results import deferred, is_later, then
+from bayeux.results import then
 from bayeux.rules import ChannelRule
 from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
 from bayeux.speakers import Speakers
+from bayeux.subscriptions import Subscriptions
 from bayeux.versions import VERSION, check_version
 
 ServiceHandler = Callable[[Session, Any], object]
@@ -100,6 +100,7 @@ class Hub:
         self.broker = Broker(self.sessions, self.settings, self.metrics, faults)
         self._services: dict[str, ServiceHandler] = {}
         self._guard = Guard(self.sessions, self.keys, self.settings, self.metrics, self._extensions, wall)
+        self._subscriptions = Subscriptions(self.sessions, self.settings, self._guard, lambda: self.policy)
         if self.settings.channel or self.settings.has_keys:
             self.guard()
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
@@ -382,63 +383,11 @@ class Hub:
 
     def _subscribe(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Subscribe to all of the channels named, or to none (section 9)."""
-        session, message = self._speaking(call, exchange), call.message
-        wanted = [pattern for pattern in self._patterns(message) if not is_service(pattern)]
-        credentials, edition = session.credentials, self._guard.edition
-        waiting = self._ask(iter(wanted), session, call)
-        if waiting is None:
-            return self._apply(wanted, session, message)
-
-        def asked(_: None) -> Reply | Deferred[Reply]:
-            if session.credentials is not credentials or self._guard.edition != edition:
-                # What was asked is no longer so.
-                return self._subscribe(call, exchange)
-            return self._apply(wanted, session, message)
-
-        return waiting.addCallback(asked)
-
-    def _ask(self, patterns: Iterator[str], session: Session, call: Call) -> Deferred[None] | None:
-        """Ask the policy about one pattern after the other; raises, now or later, for one that is refused."""
-        for pattern in patterns:
-            verdict = self.policy.can_subscribe(session, pattern, call.message, call.link)
-            if verdict is True:
-                continue
-            if is_later(verdict):
-                waiting = deferred(cast("Awaitable[bool]", verdict)).addCallback(self._permitted, pattern)
-                return waiting.addCallback(lambda _: self._ask(patterns, session, call))
-            self._permitted(bool(verdict), pattern)
-        return None
-
-    def _apply(self, wanted: Sequence[str], session: Session, message: Message) -> Reply:
-        """Subscribe to what the policy allows, if there is room for all of it."""
-        if not session.alive:
-            raise UnknownClient(session.id)
-        known = set(session.subscriptions)
-        fresh = [pattern for pattern in dict.fromkeys(wanted) if pattern not in known]
-        room = self.settings.max_subscriptions - len(session.subscriptions)
-        if len(fresh) > room:
-            raise Denied("Too many subscriptions", fresh[room], limit="max_subscriptions")
-        if not self.sessions.room_for(fresh):
-            raise TooBusy("max_channels")
-        self.sessions.subscribe(session, fresh)
-        if self.leases is not None and isinstance(message, Authenticated):
-            self.leases.grant(session, message.credential, wanted)
-        return self._subscription_reply(message, session)
-
-    def _permitted(self, verdict: bool, pattern: str) -> None:
-        if not verdict:
-            raise Denied("Subscription denied", pattern)
+        return self._subscriptions.subscribe(call, self._speaking(call, exchange))
 
     def _unsubscribe(self, call: Call, exchange: Exchange) -> Reply:
         """Undo subscriptions, literally those named (S-8, S-9)."""
-        session, message = self._speaking(call, exchange), call.message
-        self.sessions.unsubscribe(session, self._patterns(message))
-        return self._subscription_reply(message, session)
-
-    def _subscription_reply(self, message: Message, session: Session) -> Reply:
-        assert message.subscription is not None
-        return Reply(message.channel, True, id=message.id, client_id=session.id,
-                     subscription=message.subscription)
+        return self._subscriptions.unsubscribe(call.message, self._speaking(call, exchange))
 
     def _publish(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Publish, or have a service answer (sections 10 and 11)."""
@@ -497,25 +446,6 @@ class Hub:
         session = self._session(call, exchange)
         self.sessions.touch(session)
         return session
-
-    def _patterns(self, message: Message) -> tuple[str, ...]:
-        """Read and check what is to be subscribed or unsubscribed (S-1, S-3, S-5)."""
-        patterns = message.subscription
-        if not patterns:
-            if patterns == "":
-                raise InvalidChannel("")
-            raise MissingField("subscription")
-        if isinstance(patterns, str):
-            patterns = (patterns,)
-        if len(patterns) > self.settings.max_subscribe:
-            raise TooMany("max_subscribe")
-        for pattern in patterns:
-            limit = self.settings.exceeded_by(pattern)
-            if limit or not is_pattern(pattern):
-                raise InvalidChannel(pattern, limit)
-            if is_reserved(pattern):
-                raise Denied("Forbidden channel", pattern)
-        return patterns
 
     def _check_name(self, channel: str) -> None:
         """Raise unless a channel can be published to (P-5, C-16)."""

@@ -17,11 +17,11 @@ from bayeux.credentials import Credential
 from bayeux.deadlines import Deadlines
 from bayeux.errors import BayeuxError, TooBusy, TooMany
 from bayeux.extensions import Extensions
+from bayeux.haste import Haste
 from bayeux.holds import Holds, count
 from bayeux.messages import Advice, Event
 from bayeux.metrics import Metrics
 from bayeux.queues import QueueOverflow
-from bayeux.rates import Rate
 from bayeux.registry import Registry
 from bayeux.session import Link, Parked, Release, Session, State, Stream
 from bayeux.settings import Settings
@@ -61,6 +61,7 @@ class Sessions:
         self._deadlines: Deadlines[Session] = Deadlines(clock, self._due)
         self.holds = Holds(settings)
         """The connects that wait."""
+        self.haste = Haste(clock, settings, metrics)
         self._by_address: dict[str, int] = {}
         self._woken: dict[Session, None] = {}
         self._woken_at = 0.0
@@ -76,9 +77,6 @@ class Sessions:
         self._aside: dict[Session, Stream] = {}
         """Streams that are open, while their sessions have their events by connects."""
         self._spread = settings.shutdown_spread
-        self._connects: Rate | None = None
-        if settings.connects_per_second:
-            self._connects = Rate(settings.connects_per_second, settings.connects_burst)
         self._usual_advice = Advice("retry", round(1000 * settings.interval), round(1000 * settings.timeout))
 
     def __len__(self) -> int:
@@ -455,13 +453,13 @@ class Sessions:
 
     def make_way(self, session: Session) -> None:
         """Let the held connect of a session be answered with nothing, if that is not too often (K-16)."""
-        pause = self._haste(session)
+        pause = self.haste.wait(session)
         until = self.clock.seconds() + pause
         if not pause:
-            self.pause(session)
+            self.haste.take(session)
             self.release(session, Release.MAKE_WAY)
         elif session.until is None or until < session.until:
-            self.pause(session)
+            self.haste.take(session)
             session.until = until
             self._arm(session)
 
@@ -470,29 +468,12 @@ class Sessions:
         if session.alive and session.state is not State.HELD:
             self._expire_in(session, session.grace)
 
-    def pause(self, session: Session) -> float:
-        """Count a connect that is to be answered with nothing new; returns how long that has to wait (G-25).
-
-        Seconds, and 0 for nearly everybody.
-        """
-        pause = self._haste(session)
-        if self._connects is not None:
-            session.connects_full_at = self._connects.take(session.connects_full_at, self.clock.seconds())
-        if pause:
-            self._metrics.limited["connects_per_second"] += 1
-        return pause
-
     def check_haste(self, session: Session) -> None:
         """Count a connect that cannot wait.  Raises ``TooMany`` if it would have to (G-25)."""
-        if self._haste(session):
+        if self.haste.wait(session):
             self.touch(session)
             raise TooMany("connects_per_second")
-        self.pause(session)
-
-    def _haste(self, session: Session) -> float:
-        if self._connects is None:
-            return 0.0
-        return self._connects.wait(session.connects_full_at, self.clock.seconds())
+        self.haste.take(session)
 
     # -- time -----------------------------------------------------------------------------------
 

@@ -288,11 +288,13 @@ def test_two_users_write_to_each_other(both: Both, visit: Callable[[int], Notes]
 
 def test_who_logs_out_hears_nothing_more(both: Both, visit: Callable[[int], Notes]) -> None:
     ann, bo = visit(0), visit(1)
+    asked = both.questions()
     ann.log_in("ann", "wool")
     bo.log_in("bo", "silk")
     for page in (ann, bo):
         page.connected()
-    asked = both.questions()
+    asked += 2 * len(["handshake", "subscribe"])
+    until(lambda: both.questions() == asked, both.site.log.read_text)  # also about what is on its way yet
     ann.element("header button").click()
     ann.shows("Log in", "return document.querySelector('h1').textContent")
     bo.element("#text").send_keys("Still there?", Keys.ENTER)
