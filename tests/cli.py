@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.internet.threads import deferToThread
 
 from bayeux.cli.main import main
 
 SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
+
+
+def in_process(*arguments: str, stdin: str = "") -> Any:
+    """Run the command in a process of its own, while the reactor runs on."""
+    return deferToThread(subprocess.run, [sys.executable, "-m", "bayeux", *arguments], input=stdin,
+                         capture_output=True, text=True, timeout=60)
 
 
 class Shell:

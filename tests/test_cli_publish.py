@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 
 from bayeux.cli import CommandError
 from bayeux.cli import publish as command
 from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
 from bayeux.signatures import sign_json
-from tests.cli import SECRET, Shell
+from tests.cli import SECRET, Shell, in_process
 from tests.live import Guarded, Live
 from tests.peers import Peer, ensure, within
 
@@ -34,12 +31,6 @@ async def publish(*arguments: str, **options: Any) -> None:
     chosen = parsed(*arguments)
     message = options.get("message")
     await within(Deferred.fromCoroutine(command.publish(reactor, chosen, chosen.data, message)))
-
-
-def in_process(*arguments: str, stdin: str = "") -> Any:
-    """Run the command in a process of its own, while the reactor runs on."""
-    return deferToThread(subprocess.run, [sys.executable, "-m", "bayeux", *arguments], input=stdin,
-                         capture_output=True, text=True, timeout=60)
 
 
 @ensure

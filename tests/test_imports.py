@@ -66,7 +66,7 @@ LEVELS: list[set[str]] = [
     {"logs", "service"},
     {"server"},
     {"load"},
-    {"load.known", "load.ledger", "load.loop", "load.replies", "load.series"},
+    {"load.known", "load.ledger", "load.loop", "load.replies", "load.series", "load.signer"},
     {"load.latency", "load.plots", "load.scenario", "load.target"},
     {"load.connection", "load.machine", "load.orders", "load.schedule", "load.wire"},
     {"load.fleet", "load.options", "load.outcome", "load.posts", "load.tally"},
@@ -88,7 +88,7 @@ WEB = LEVEL["web"]
 PACKAGE = Path(bayeux.__file__).parent
 FOR_CLIENTS = {
     "client": {"errors", "channels", "messages", "results", "clocks"},
-    "load": {"_version", "channels"},
+    "load": {"_version", "channels", "keys", "signatures"},
 }
 """What clients may use of the rest: they have nothing to do with the server."""
 DEMO = "demo"

@@ -10,6 +10,7 @@ import pytest
 from bayeux.load import LoadError, options, wire
 from bayeux.load.options import Options
 from bayeux.load.scenario import Phase, simple
+from bayeux.load.signer import Signer
 
 URL = "http://127.0.0.1:8080/bayeux"
 
@@ -85,6 +86,34 @@ def test_a_token_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | No
     with pytest.raises(LoadError) as raised:
         parse("--token", f"@{path}")
     assert str(raised.value).startswith(f"--token: {path}: {complaint}")
+
+
+def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
+    """Y-4; and nothing that is logged shows it."""
+    path = tmp_path / "web-a.key"
+    path.write_text("s" * 32 + "\n")
+    path.chmod(0o600)
+    made = parse("--key", str(path))
+    assert made.signer == Signer("web-a", b"s" * 32)
+    assert parse("--key", str(path), "--id", "other").signer == Signer("other", b"s" * 32)
+    assert "sss" not in repr(made)
+    assert "web-a" in repr(made)
+
+
+@pytest.mark.parametrize(("words", "complaint"), [
+    (("--id", "web-a"), "--id names a key, so it needs --key"),
+    (("--key", "a b.key"), "'a b' cannot be a key's id; give it by --id"),
+    (("--key", "none.key"), "--key: none.key: No such file"),
+    (("--key", "short.key"), "--key: short.key: "),
+])
+def test_a_key_that_cannot_be_used_is_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], complaint: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short.key").write_text("short")
+    (tmp_path / "short.key").chmod(0o600)
+    with pytest.raises(LoadError) as raised:
+        parse(*words)
+    assert str(raised.value).startswith(complaint)
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:

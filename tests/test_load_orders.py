@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from bayeux.load import orders
 from bayeux.load.orders import Broken, Coming, Done, Go, Lines, Plan, Stop, Tick
 from bayeux.load.scenario import Churn, Phase
+from bayeux.load.signer import Signer
 
 PLAN = Plan(url="http://127.0.0.1:1/", headers=("A: b",), verify=True, run="abcdef", prefix="/load", ext="",
-            transport="mixed", clients=10, channels=2, publishers=1, size=50, ramp=0.0, worker=0, workers=1,
-            sources=(), phases=(Phase(1.0, 2.0, churn=Churn(3.0)),), drain=1.0)
+            signer=Signer("web-a", b"s" * 32), transport="mixed", clients=10, channels=2, publishers=1,
+            size=50, ramp=0.0, worker=0, workers=1, sources=(), phases=(Phase(1.0, 2.0, churn=Churn(3.0)),),
+            drain=1.0)
 
 
 @pytest.mark.parametrize("order", [PLAN, Go(12345678901234567), Stop(1)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,7 +15,9 @@ from bayeux.load.client import State
 from bayeux.load.press import Press, Publisher
 from bayeux.load.scenario import Phase
 from bayeux.load.schedule import Schedule
+from bayeux.load.signer import Signer
 from bayeux.load.tally import Tally
+from bayeux.signatures import digest, publish_text
 from tests.loading import FakeCarrier, FakeCrew, FakeStream, Message
 
 MS = 1_000_000
@@ -28,12 +32,13 @@ class Fake(Publisher):
 class Playing:
     """Publishers, and a schedule of 10 messages a second on two channels."""
 
-    def __init__(self, kind: str, *mine: int, publishers: int = 1, size: int = 50) -> None:
+    def __init__(self, kind: str, *mine: int, publishers: int = 1, size: int = 50,
+                 signer: Signer | None = None) -> None:
         crew = FakeCrew()
         self.loop = crew.loop
         self.schedule = Schedule((Phase(1.0, 10.0), Phase(1.0, 10.0)), self.loop.now, 2, publishers)
         self.tally = Tally(self.schedule, FakeCrew.mark, self.loop.clock)
-        self.press = Press(crew.place, self.tally, FakeCrew.mark, "", size)
+        self.press = Press(crew.place, self.tally, FakeCrew.mark, "", size, signer)
         self.press.channels = ["/load/a", "/load/b"]
         for number in mine:
             self.press.add(number, kind)
@@ -80,6 +85,25 @@ def test_a_message_is_published_when_it_is_due() -> None:
     assert published(carrier) == []
     assert playing.at(2) == playing.schedule.due(3)
     assert published(carrier) == [("/load/b", 1), ("/load/a", 2)]
+
+
+def test_what_is_published_can_be_signed() -> None:
+    """Y-1 to Y-3: each with a nonce of its own; the data that subscribers get has its size."""
+    playing = Playing("websocket", 0, signer=Signer("web-a", b"s" * 32))
+    playing.live()
+    playing.at(1)
+    messages = [json.loads(text)[0] for text in playing.carrier(playing.publishers[0]).sent]
+    for message in messages:
+        seal = message["ext"]["hmac"]
+        text = publish_text("web-a", seal["ts"], seal["nonce"], message["channel"], message["data"])
+        assert seal["sig"] == digest(b"s" * 32, text).hex()
+        assert abs(seal["ts"] - time.time()) < 60
+        assert re.fullmatch("[A-Za-z0-9_-]{16,64}", seal["nonce"])
+        assert len(message["data"]) == 50
+        assert message["clientId"] == "abc"
+    assert [json.loads(message["data"])["m"].rstrip(".")[-10:] for message in messages] == [
+        "0000000000", "0000000001"]
+    assert len({message["ext"]["hmac"]["nonce"] for message in messages}) == 2
 
 
 def test_what_is_published_has_its_size_and_names_its_client() -> None:

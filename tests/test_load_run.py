@@ -19,6 +19,7 @@ from bayeux.load.outcome import Outcome, Second
 from bayeux.load.run import Interrupt, Run
 from bayeux.load.scenario import Phase
 from bayeux.load.schedule import Span
+from bayeux.load.signer import Signer
 from bayeux.load.target import Target
 from tests import reports
 from tests.loading import SECOND, Server
@@ -195,9 +196,12 @@ class FakeProbe:
 
     tried: list[tuple[str, bool]]
     target: Target
+    signer: Signer | None
 
-    def __init__(self, target: Target, kind: str, prefix: str, ext: str, publish: bool) -> None:
+    def __init__(self, target: Target, kind: str, prefix: str, ext: str, publish: bool,
+                 signer: Signer | None) -> None:
         self.tried.append((kind, publish))
+        type(self).signer = signer
         type(self).target = target
 
     def run(self) -> None:
@@ -239,7 +243,7 @@ def test_every_worker_has_its_plan(fleet: type[FakeFleet], monkeypatch: pytest.M
     needed: list[tuple[int, int]] = []
     monkeypatch.setattr(machine, "raise_open_files", lambda *asked: needed.append(asked))
     go(clients=9001, publishers=3, processes=2, ramp=50.0, header=("A: b",), insecure=True, ext='{"a":1}',
-       prefix="/x", size=70, drain=2.0)
+       prefix="/x", size=70, drain=2.0, signer=Signer("web-a", b"s" * 32))
     assert (FakeProbe.target.headers, FakeProbe.target.verify) == (("A: b",), False)
     one, other = fleet.made.plans
     assert (one.worker, one.workers, other.worker, other.workers) == (0, 2, 1, 2)
@@ -247,6 +251,7 @@ def test_every_worker_has_its_plan(fleet: type[FakeFleet], monkeypatch: pytest.M
     assert (one.headers, one.verify, one.ext, one.prefix, one.size, one.drain) == (
         ("A: b",), False, '{"a":1}', "/x", 70, 2.0)
     assert (one.run, one.phases, one.transport, one.sources) == (other.run, PHASES, "long-polling", ())
+    assert one.signer == other.signer == FakeProbe.signer == Signer("web-a", b"s" * 32)
     assert needed == [(int(4504 * 1.25) + 100, 2)]  # a publisher has two connections
 
 

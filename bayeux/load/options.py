@@ -10,8 +10,10 @@ from typing import Any, get_args
 import msgspec
 
 from bayeux.channels import is_name, is_reserved
+from bayeux.keys import BadKey, is_key_id, read_secret
 from bayeux.load import LoadError, scenario, wire
 from bayeux.load.scenario import Count, Period, Phase, Rate, Seconds, Transport
+from bayeux.load.signer import Signer
 
 _TIMES = {"rate": 10.0, "duration": 10.0, "warmup": 2.0}
 """What a scenario file says by itself."""
@@ -32,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain: Seconds = 10.0
     prefix: str = "/load"
     ext: str = ""
+    signer: Signer | None = None
     header: tuple[str, ...] = ()
     insecure: bool = False
     pid: tuple[int, ...] = ()
@@ -72,6 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("prefix", "CHANNEL", f"what their channels begin with [{known.prefix}]")
     add("token", "TOKEN", "a token for each handshake, as bayeux token prints it; @FILE: it is in FILE")
     add("ext", "JSON", "an object, the ext of each handshake [none]")
+    add("key", "FILE", "the file of a key's secret: what is published is signed with it")
+    add("id", "ID", "the key's id on the server [FILE's name without its suffix]")
     add("header", "LINE", "a header of every request, 'Name: value'; repeatable", action="append")
     group.add_argument("--insecure", action="store_true", default=None,
                        help="accept any certificate of the server")
@@ -110,6 +115,10 @@ def parse(given: argparse.Namespace) -> Options:
         values["phases"] = scenario.simple(**{**_TIMES, **times})
     if given.token is not None or "ext" in values:
         values["ext"] = _ext(values.get("ext", "{}"), given.token)
+    if given.key is not None:
+        values["signer"] = _signer(given.key, given.id)
+    elif given.id is not None:
+        raise LoadError("--id names a key, so it needs --key")
     for name in ("header", "pid"):
         if name in values:
             values[name] = tuple(values[name])
@@ -148,6 +157,16 @@ def _ext(text: str, token: str | None) -> str:
         except (OSError, ValueError) as error:
             raise LoadError(f"--token: {token[1:]}: {getattr(error, 'strerror', None) or error}") from None
     return json.dumps({**value, "token": token}, separators=(",", ":"))
+
+
+def _signer(file: str, key_id: str | None) -> Signer:
+    key_id = Path(file).stem if key_id is None else key_id
+    if not is_key_id(key_id):
+        raise LoadError(f"{key_id!r} cannot be a key's id; give it by --id")
+    try:
+        return Signer(key_id, read_secret(file))
+    except BadKey as error:
+        raise LoadError(f"--key: {error}") from None
 
 
 def check_files(options: Options) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from bayeux.load.scenario import Phase
+from bayeux.load.signer import Signer
 
 
 class Plan(Struct, frozen=True, tag=True):
@@ -21,6 +22,8 @@ class Plan(Struct, frozen=True, tag=True):
     prefix: str
     """Channels are below it."""
     ext: str
+    signer: Signer | None
+    """Of what is published."""
     transport: str
     clients: int
     """Of all workers, as all numbers here."""

@@ -17,6 +17,7 @@ from bayeux.load.connection import Place
 from bayeux.load.posts import Posts
 from bayeux.load.replies import NotBayeux, Reply
 from bayeux.load.schedule import Schedule
+from bayeux.load.signer import Signer
 from bayeux.load.tally import Tally
 from bayeux.load.wire import DIGITS
 
@@ -123,7 +124,8 @@ class _Desk:
 class Press:
     """All of them: they publish what the schedule has due, each its own part."""
 
-    def __init__(self, place: Place, tally: Tally, mark: bytes, ext: str, size: int) -> None:
+    def __init__(self, place: Place, tally: Tally, mark: bytes, ext: str, size: int,
+                 signer: Signer | None = None) -> None:
         self.place = place
         self.tally = tally
         self.mark = mark
@@ -137,6 +139,7 @@ class Press:
         self.channels: list[str] = []
         self._stamp = mark.decode()
         self._size = size
+        self._signer = signer
         self._mine: dict[int, Publisher] = {}
         self._schedule: Schedule | None = None
         self._next = 0
@@ -207,8 +210,11 @@ class Press:
         self.sent += 1
         self.sent_by_phase[phase] += 1
         self.late.append(max(0, self.place.loop.clock() - schedule.spans[phase].due(number)) // 1000)
-        return wire.publish(client_id, self.channels[number % schedule.channels],
-                            wire.data(self._stamp, number, self._size))
+        channel = self.channels[number % schedule.channels]
+        data = wire.data(self._stamp, number, self._size)
+        if self._signer is None:
+            return wire.publish(client_id, channel, data)
+        return self._signer.publish(client_id, channel, data, wire.nonce(self._stamp, number))
 
     def refuse(self, why: str) -> None:
         self.refused += 1

@@ -8,6 +8,7 @@ from bayeux.load.connection import Place
 from bayeux.load.loop import Loop
 from bayeux.load.posts import Posts
 from bayeux.load.replies import NotBayeux, Reply
+from bayeux.load.signer import Signer
 from bayeux.load.target import Target
 
 _PATIENCE = 10.0
@@ -20,6 +21,8 @@ _HINTS = {
     "no local port": "too many connections have been made lately: wait a minute",
     "TLS: self": "--insecure accepts such a certificate",
     "Token required": "bayeux token makes one, for --token",
+    "Signature required": "this server takes signed messages only: --key signs them",
+    "Invalid signature": "is this the server's key, and has it that --id?",
     "Publish denied": "this server does not let such clients publish: see --token, --ext, --header, --prefix",
 }
 
@@ -41,7 +44,8 @@ class _Probe(Client):
 class Probe:
     """Shakes hands, subscribes, and publishes once if there is to be publishing."""
 
-    def __init__(self, target: Target, kind: str, prefix: str, ext: str, publish: bool) -> None:
+    def __init__(self, target: Target, kind: str, prefix: str, ext: str, publish: bool,
+                 signer: Signer | None = None) -> None:
         self._loop = Loop()
         self.place = Place(self._loop, target)
         self.mark = wire.mark(wire.new_tag())
@@ -49,6 +53,7 @@ class Probe:
         self.ext = ext
         self._kind = kind
         self._publish = publish
+        self._signer = signer
         self._channel = f"{prefix}/{self.mark.decode().strip('-')}"
         self._client = _Probe(self, kind, self._channel)
         self._posts: Posts | None = None
@@ -95,12 +100,18 @@ class Probe:
         self._loop.leave()
         if self._publish:
             carrier = client.carrier
-            text = wire.publish(client.client_id, self._channel, wire.data("", 0, 0))
+            text = self._message(client.client_id)
             if isinstance(carrier, Posts):
                 self._posts = Posts(self.place, self, carrier.cookies)
                 self._posts.post(text)
             else:
                 carrier.post(text)
+
+    def _message(self, client_id: str) -> str:
+        data = wire.data("", 0, 0)
+        if self._signer is None:
+            return wire.publish(client_id, self._channel, data)
+        return self._signer.publish(client_id, self._channel, data, wire.nonce(self.mark.decode(), 0))
 
     def failed(self, client: Client, what: str) -> None:
         self._failure = self._failure or what

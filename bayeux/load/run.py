@@ -81,7 +81,7 @@ class Run:
             self._server.rss_before = self._used()[1]
         publish = any(phase.rate for phase in options.phases)
         for kind in options.kinds:
-            Probe(self._target, kind, options.prefix, options.ext, publish).run()
+            Probe(self._target, kind, options.prefix, options.ext, publish, options.signer).run()
         with self._interrupt.noticed(), Fleet(plans) as fleet:
             outcome = self._come(fleet)
             self._pass(fleet, outcome)
@@ -97,10 +97,11 @@ class Run:
         tag = wire.new_tag()
         return [Plan(
             url=options.url, headers=options.header, verify=not options.insecure, run=tag,
-            prefix=options.prefix, ext=options.ext, transport=options.transport, clients=options.clients,
-            channels=options.channels, publishers=options.publishers, size=options.size, ramp=options.ramp,
-            worker=worker, workers=options.processes, sources=sources, phases=options.phases,
-            drain=options.drain) for worker in range(options.processes)]
+            prefix=options.prefix, ext=options.ext, signer=options.signer, transport=options.transport,
+            clients=options.clients, channels=options.channels, publishers=options.publishers,
+            size=options.size, ramp=options.ramp, worker=worker, workers=options.processes,
+            sources=sources, phases=options.phases, drain=options.drain,
+        ) for worker in range(options.processes)]
 
     def _new_outcome(self, begin: int) -> Outcome:
         options = self._options

@@ -37,6 +37,11 @@ def data(stamp: str, number: int, size: int) -> str:
     return text if len(text) >= size else f'{text[:-2]}{"." * (size - len(text))}"}}'
 
 
+def nonce(stamp: str, number: int) -> str:
+    """Return what a message is signed with: it is of that message alone (Y-3)."""
+    return f"{stamp}{number:0{DIGITS}d}"
+
+
 LEAST = len(data(mark(new_tag()).decode(), 0, 0))
 """The least size of the data."""
 

@@ -52,7 +52,7 @@ class Worker:
         place = Place(loop, Target.of(plan.url, plan.headers, plan.verify), plan.sources)
         self._tally = Tally(self._new_schedule(0), mark, loop.clock)
         self.crowd = Crowd(place, self._tally, mark, plan.ext, plan.ramp / plan.workers)
-        self._press = Press(place, self._tally, mark, plan.ext, plan.size)
+        self._press = Press(place, self._tally, mark, plan.ext, plan.size, plan.signer)
         self._press.channels = [f"{plan.prefix}/{plan.run}-{channel}" for channel in range(plan.channels)]
         for number in range(plan.worker, plan.clients, plan.workers):
             channel = number % plan.channels
