@@ -139,8 +139,9 @@ def test_accuracy_is_a_setting() -> None:
     def world(accuracy: float) -> Client:
         return World(timesync_accuracy=accuracy).client()
 
-    assert ask(world(31_536_000.0), {"tc": TC, "l": 1, "o": 10}) is not None  # decades ago
+    assert ask(world(31_536_000.0), {"tc": 0, "l": 1, "o": 10}) is not None  # decades ago
     now = ask(world(1.0), {"tc": TC})["ts"]
+    assert now == round(1000 * World.START)
     assert ask(world(1.0), {"tc": now, "l": 1, "o": 600_000}) is not None
     assert ask(world(10_000.0), {"tc": now, "l": 1, "o": 600_000}) is None
 

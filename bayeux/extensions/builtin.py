@@ -26,8 +26,8 @@ def built_in(settings: Settings, clock: IReactorTime, wall: Callable[[], float],
     """
     make: Mapping[ExtensionName, Callable[[], Extension]] = {
         "ack": Ack,
-        "timesync": lambda: Timesync(settings.timesync_accuracy),
-        "timestamp": Timestamp,
+        "timesync": lambda: Timesync(settings.timesync_accuracy, wall),
+        "timestamp": lambda: Timestamp(wall),
         "activity": lambda: Activity(settings.max_inactivity, clock.seconds,
                                      events=settings.activity == "client-server"),
         "binary": Binary,
