@@ -1,8 +1,8 @@
 """Random lives of sessions, checked against a model: nothing lost, nothing twice, nothing left behind.
 
-Clients shake hands, connect, publish, lose their connections, fall silent and leave, in any order.  The
-model knows what each client must have got: every event published while it was subscribed, in order,
-as long as its session lives (D-9, D-13, N-1, Q-*).
+Clients shake hands, connect, publish, open streams, lose their connections, fall silent and leave, in any
+order.  The model knows what each client must have got: every event published while it was subscribed, in
+order, as long as its session lives (D-9, D-13, N-1, Q-*).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bayeux.channels import matches
+from bayeux.session import Stream
 from tests.client import Carrier, Client, World
 
 PATTERNS = st.sampled_from(["/a", "/b/c", "/b/*", "/b/**", "/**", "/*"])
@@ -32,6 +33,8 @@ class Peer:
         self.owed: list[int] = []
         self.got: list[int] = []
         self.carriers: list[Carrier] = []
+        self.streams: list[Listening] = []
+        """Those that are open."""
 
     def collect(self) -> None:
         """Read the responses that have been written."""
@@ -47,6 +50,27 @@ class Peer:
         self.collect()
 
 
+class Listening(Stream):
+    """A client's EventSource, or socket: it takes one event after the other, unless it is congested."""
+
+    __slots__ = ("peer",)
+
+    def __init__(self, peer: Peer, connection_type: str) -> None:
+        super().__init__(connection_type, browser_id=peer.client.link.browser_id)
+        self.peer = peer
+
+    def push(self) -> None:
+        assert self in self.peer.streams
+        self.peer.collect()  # what has been written before
+        while not self.congested and self.session is not None and self.session.queue.events:
+            assert self.session is self.peer.client.session
+            self.peer.got += [msgspec.json.decode(event.data) for event in self.session.take(1)]
+
+    def unbound(self, moved: bool) -> None:
+        assert self.session is None
+        self.peer.streams.remove(self)
+
+
 class Sessions(RuleBasedStateMachine):
     """Three clients, each with one session after another.
 
@@ -56,6 +80,7 @@ class Sessions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(timeout=30.0, max_interval=10.0, sweep_period=1.0, max_sessions_per_browser=2,
+                           connection_types=("eventsource", "long-polling", "callback-polling"),
                            lazy_channels={LAZY: 5.0}, max_queue=100_000)
         self.everybody: list[Peer] = []
         self.number = 0
@@ -134,6 +159,44 @@ class Sessions(RuleBasedStateMachine):
             carrier.lose()
         self.peers[index].collect()
 
+    @rule(index=PEERS)
+    def beat(self, index: int) -> None:
+        """Connect by the name of EventSource, whether there is one or not (F-5)."""
+        peer = self.peers[index]
+        carrier = peer.client.connect(connectionType="eventsource")
+        peer.collect()
+        peer.sent(carrier)
+
+    @rule(index=PEERS, connection_type=st.sampled_from(["eventsource", "websocket"]))
+    def open_a_stream(self, index: int, connection_type: str) -> None:
+        peer = self.peers[index]
+        if peer.client.session.alive:
+            stream = Listening(peer, connection_type)
+            peer.streams.append(stream)
+            self.world.hub.sessions.bind(peer.client.session, stream)
+
+    @rule(index=PEERS)
+    def hear_late_of_a_stream(self, index: int) -> None:
+        """As Faye does when its browser is slow."""
+        self.open_a_stream(index, "eventsource")
+        self.connect(index, 0)
+
+    @rule(index=PEERS)
+    def lose_the_stream(self, index: int) -> None:
+        for stream in tuple(self.peers[index].streams):
+            self.peers[index].streams.remove(stream)
+            self.world.hub.sessions.unbind(stream)
+            assert stream.session is None
+
+    @rule(index=PEERS, congested=st.booleans())
+    def congest(self, index: int, congested: bool) -> None:
+        for stream in self.peers[index].streams:
+            stream.congested = congested
+            assert stream.session is not None
+            if not congested:
+                self.world.hub.sessions.dispatch(stream.session)
+        self.collect()
+
     @rule()
     def turn(self) -> None:
         self.world.turn()
@@ -173,6 +236,23 @@ class Sessions(RuleBasedStateMachine):
             assert not peer.carriers or peer.client.session.alive
 
     @invariant()
+    def at_most_one_stream_is_open(self) -> None:
+        for peer in self.everybody:
+            assert len(peer.streams) <= 1
+            assert not peer.streams or peer.client.session.alive
+            assert peer.client.session.stream in (None, *peer.streams)
+
+    @invariant()
+    def nothing_waits_that_could_go(self) -> None:
+        """At the end of a turn."""
+        if not self.world.clock.getDelayedCalls() or self.world.clock.getDelayedCalls()[0].getTime() > (
+                self.world.clock.seconds()):
+            for peer in self.everybody:
+                session = peer.client.session
+                if session.stream is not None and not session.stream.congested and session.lazy_until is None:
+                    assert not session.queue.events
+
+    @invariant()
     def holds_are_counted_by_browser(self) -> None:
         held = Counter(peer.client.session.browser_id for peer in self.everybody if peer.carriers)
         del held[None]
@@ -189,5 +269,5 @@ class Sessions(RuleBasedStateMachine):
         assert self.world.clock.getDelayedCalls() == []
 
 
-Sessions.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+Sessions.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
 TestSessions = Sessions.TestCase
