@@ -42,7 +42,7 @@ class Connects:
         heartbeat = message.connection_type in _HEARTBEATS
         if heartbeat:
             self._sessions.take_up(session)
-        elif session.stream is not None and not isinstance(link, Stream):
+        elif session.stream is not None and not link.is_stream:
             self._leave(session, session.stream)
         if session.stream is None and session.transport != link.connection_type:
             self._sessions.moved(session, link.connection_type)
@@ -94,7 +94,7 @@ class Connects:
 
     def _has_room(self, session: Session, link: Link, reply: Reply) -> bool:
         """Say whether one more connect may be held; if not, the reply is made that it is answered with."""
-        if not isinstance(link, Stream) and self._sessions.holds.crowded(session):
+        if not link.is_stream and self._sessions.holds.crowded(session):
             self._turn_away(session, reply)
             return False
         limit = self._sessions.holds.full(session)

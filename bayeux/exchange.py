@@ -144,10 +144,12 @@ class Exchange:
 
     def _takes_events(self, session: Session) -> bool:
         """Say whether the response may carry what is queued."""
-        if self.opened or not (session.alive or session.removed_by is Release.SHUTDOWN):  # H-10
+        if self.opened:  # H-10
             return False
-        if not session.alive and isinstance(self.link, Stream) and self.link.congested:
-            return False  # it has not taken what it was sent before
+        if not session.alive and (session.removed_by is not Release.SHUTDOWN or (
+            isinstance(self.link, Stream) and self.link.congested  # it has not taken what it was sent before
+        )):
+            return False
         if self._sessions.connect_only(session):  # D-7; a client believes no number in a failure (XA-3)
             return self.connect is not None and self.connect.successful and self._is_newest(session)
         if session.stream is not None:  # which may carry replies too; if not, they come without events (F-6)

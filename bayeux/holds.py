@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayeux.addresses import client_of
-from bayeux.session import Session, Stream
+from bayeux.session import Session
 from bayeux.settings import Settings
 
 
@@ -44,7 +44,9 @@ class Holds:
         self._all += step
         if self._limits_addresses:
             count(self._by_address, self._client(session), step)
-        if self._limits_browsers and session.browser_id is not None and not isinstance(session.link, Stream):
+        if self._limits_browsers and session.browser_id is not None and (
+            session.link is None or not session.link.is_stream
+        ):
             count(self.by_browser, session.browser_id, step)
 
     def _client(self, session: Session) -> str:

@@ -236,7 +236,7 @@ class Hub:
         waiting = iter(messages)
         for message in waiting:
             outcome = self._handle(message, exchange)
-            if isinstance(outcome, Deferred):
+            if type(outcome) is not Reply:
                 exchange.pending = Deferred.fromCoroutine(self._resume(outcome, waiting, exchange))
                 break
             exchange.replies.append(outcome)
@@ -258,7 +258,7 @@ class Hub:
 
     def _handle(self, message: Message | Rejected, exchange: Exchange) -> Reply | Deferred[Reply]:
         """Answer one message, whatever happens: here errors become replies (E-32)."""
-        if isinstance(message, Rejected):
+        if type(message) is Rejected:
             call = Call(Message(message.channel, message.id), exchange.link)
             return self._finish(self._failures.answer(message, message.error, call.link), call, exchange)
         call = Call(message, exchange.link)
@@ -272,7 +272,7 @@ class Hub:
                        else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
             outcome = self._failures.answer(message, error, call.link)
-        if isinstance(outcome, Deferred):
+        if type(outcome) is not Reply:
             return outcome.addErrback(self._failed_later, call).addCallback(self._finish, call, exchange)
         return self._finish(outcome, call, exchange)
 
@@ -318,8 +318,8 @@ class Hub:
         if session is None or not session.alive:
             raise UnknownClient(call.message.client_id)
         exchange.session = session
-        if isinstance(exchange.link, Stream) and not exchange.is_lost:
-            self.sessions.bind(session, exchange.link)
+        if exchange.link.is_stream and not exchange.is_lost:
+            self.sessions.bind(session, cast(Stream, exchange.link))
         return session
 
     def _handshake(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -81,6 +81,7 @@ class Authenticated(Message, kw_only=True, gc=False):
     credential: Credential
 
 
+@final
 class Rejected(Struct):
     """An element of a batch that cannot be handled, and what its sender is told (M-5)."""
 
@@ -108,6 +109,7 @@ class Advice(Struct, frozen=True, gc=False):
     multiple_clients: bool | UnsetType = msgspec.field(default=UNSET, name="multiple-clients")
 
 
+@final
 class Reply(Struct, rename="camel"):
     """The answer to one message; it always says whether it was successful (M-29)."""
 

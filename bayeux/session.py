@@ -73,6 +73,8 @@ class Release(Enum):
 class Link:
     """What a session and a policy may know of the carrier that a batch came by."""
 
+    is_stream: ClassVar[bool] = False
+    """Whether it is a ``Stream``: to ask whether a link is of that class takes much longer."""
     tells_reach: ClassVar[bool] = False
     """Whether whoever publishes by it is told how many sessions that has gone to, as ``ext.reached``."""
 
@@ -92,6 +94,7 @@ class Link:
 class Stream(Link):
     """A link that can be written to at any time, as a socket can; it carries one session at most (W-5)."""
 
+    is_stream: ClassVar[bool] = True
     session: Session | None = None
     congested: bool = False
     """Whether its peer has to take something before it is sent more (G-16)."""

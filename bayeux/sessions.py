@@ -491,7 +491,8 @@ class Sessions:
         if until is None:
             self._deadlines.clear(session)
         else:
-            self._deadlines.set(session, max(until, self.clock.seconds()))
+            now = self.clock.seconds()
+            self._deadlines.set(session, until if until > now else now)
 
     def _due(self, session: Session) -> None:
         now = self.clock.seconds()

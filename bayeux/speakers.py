@@ -28,13 +28,13 @@ class Speakers:
             return None
         connect = message.channel == META_CONNECT
         moves = session.stream is not link and (
-            isinstance(link, Stream) or (connect and session.stream is not None))
+            link.is_stream or (connect and session.stream is not None))
         if not self.is_of(session, link, moves):
             return None
-        if moves and isinstance(link, Stream) and (
+        if moves and link.is_stream and (
             self._settings.require_handshake_per_connection
             # Only a connect may come for another session: Faye handshakes elsewhere, and then goes on (W-6).
-            or (link.session is not None and not connect)
+            or (cast(Stream, link).session is not None and not connect)
         ):
             return None
         return session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
@@ -85,6 +85,7 @@ class HTTPRequest:
     object with another body, when a request comes that is no different otherwise."""
 
 
+@final
 @dataclass(slots=True)
 class HTTPReply:
     """One HTTP response."""
@@ -111,6 +112,7 @@ class Waiting(Protocol):
         """Answer soon, because something else waits behind it on the same connection (K-16)."""
 
 
+@final
 @dataclass(slots=True)
 class Takeover:
     """An answer after which the connection is no longer HTTP: ``protocol`` has it from then on.

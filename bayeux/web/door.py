@@ -275,12 +275,12 @@ class Door:
         request.shrink()
         if self._proven_by is not None and (not isinstance(answer, HTTPReply) or answer.status < 400):
             self._proven_by = None
-        if isinstance(answer, Takeover):
+        if type(answer) is Takeover:
             if answer.reply.status == 200 or request.version == "1.1":
                 self._hand_over(request, answer)
                 return
             answer = self._site.endpoint.refuse_takeover()
-        if isinstance(answer, HTTPReply):
+        if type(answer) is HTTPReply:
             self._write(request, answer)
             return
         self._state = _State.ANSWERING
