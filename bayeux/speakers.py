@@ -23,7 +23,7 @@ class Speakers:
 
         ``other`` is the one that its batch speaks for already; None: none yet.
         """
-        session = self._sessions.get(cast(str, message.client_id))
+        session = self._sessions.get(message.client_id)
         if session is None or session is not (other or session):
             return None
         connect = message.channel == META_CONNECT

@@ -260,11 +260,12 @@ class Door:
         from the same bytes is the same).
         """
         request = self._known
-        if request is None or request.size is None or self._congested or not data.startswith(request.head):
+        if request is None or request.size is None or self._congested:
             return None
-        if len(data) < request.size:
+        start = request.head
+        if len(data) < request.size or not data.startswith(start):
             return None
-        request.body = data[len(request.head):request.size]
+        request.body = data[len(start):request.size]
         return request
 
     def _respond(self, request: ReadRequest) -> None:
