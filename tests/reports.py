@@ -37,11 +37,12 @@ def done(**changes: Any) -> Done:
 
 
 def outcome(asked: Options | None = None, *, dones: tuple[Done, Done] | None = None,
-            busy: float = 0.1) -> Outcome:
+            busy: float = 0.1, waits: float = 0.0) -> Outcome:
     """Return what came of it.
 
-    Each worker uses ``busy`` of a core, the command 0.01, the server 0.5; each second every worker has 25
-    arrivals, of 1 and 4 ms while it warms up, then of 2 ms, and one of 100 ms in the last second.
+    Each worker uses ``busy`` of a core and waits for one ``waits`` of the time, the command uses 0.01, the
+    server 0.5; each second every worker has 25 arrivals, of 1 and 4 ms while it warms up, then of 2 ms, and
+    one of 100 ms in the last second.
     """
     asked = asked or options()
     schedule = Schedule(asked.phases, BEGIN, asked.channels, asked.publishers)
@@ -55,7 +56,8 @@ def outcome(asked: Options | None = None, *, dones: tuple[Done, Done] | None = N
             server.rss.add(at, (60 + second) * MIB)
         latencies = [{}, {0: {1000: 20, 4000: 5}}, {1: {2000: 25}}, {1: {2000: 24, 100_000: 1}}, {}][second]
         for worker in range(2):
-            made.tick(worker, Tick(second, at, 10 if second else 0, latencies, 3 + busy * second, 5, second))
+            made.tick(worker, Tick(second, at, 10 if second else 0, latencies, 3 + busy * second, 5, second,
+                                   waits * second))
     for finished in dones or (done(), done()):
         made.done(finished, BEGIN + 3 * SECOND + SECOND // 2)
     return made

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_cpu_time_is_that_of_the_process() -> None:
     before = machine.cpu_seconds(os.getpid())
     sum(range(1_000_000))
     assert 0.001 < machine.cpu_seconds(os.getpid()) - before < 5
+
+
+def test_waiting_for_a_processor_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By kernels that do."""
+    assert 0 <= machine.waited_seconds() < time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr(machine, "_SCHEDULE", tmp_path / "schedstat")
+    assert machine.waited_seconds() == 0
+    (tmp_path / "schedstat").write_text("152382 3079788000 1\n")
+    assert machine.waited_seconds() == 3.079788
 
 
 def test_memory_is_that_of_the_process() -> None:

@@ -64,7 +64,8 @@ def test_rates_are_of_what_went_and_came_while_it_was_measured() -> None:
 def test_a_delivery_costs_what_was_used_while_it_was_measured() -> None:
     """Not what is used afterwards, until half a second later the last has come and clients say good-bye."""
     built = made()
-    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "cpu_us_per_delivery": 4200.0, "limited": False}
+    assert built["driver"] == {"cpu": 0.21, "busiest": 0.1, "waited": 0.0, "cpu_us_per_delivery": 4200.0,
+                               "limited": False, "starved": False}
     assert built["server"] == {
         "pids": [7, 8], "cpu": 0.5, "cpu_us_per_delivery": 10_000.0, "rss_mib_before": 50.0,
         "rss_mib_idle": 60.0, "rss_mib": 63.5, "rss_kib_per_client": 1024.0}
@@ -219,8 +220,9 @@ def test_a_good_run_needs_no_words() -> None:
 @pytest.mark.parametrize(("spoilt", "note"), [
     ({"interrupted": True}, "interrupted: the figures are of what was done until then"),
     ({"live": 9}, "only 9 of 10 clients are live at the end"),
-    ({"driver": {"limited": True, "busiest": 0.97}}, "the driver is the bottleneck: a worker used 97% of a "
-     "core in its busiest second; use more --processes, or another machine"),
+    ({"driver": {"limited": True, "busiest": 0.97, "starved": False}},
+     "the driver is the bottleneck: a worker used 97% of a core in its busiest second; use more --processes, "
+     "or another machine"),
     ({"unsent": 3}, "3 messages were due and could not be published"),
     ({"late_ms": {"p99": 101}}, "one message in a hundred was published 101 ms late or more")])
 def test_what_spoils_a_run_is_told(spoilt: Report, note: str) -> None:
@@ -229,6 +231,14 @@ def test_what_spoils_a_run_is_told(spoilt: Report, note: str) -> None:
     assert told.startswith(note)
     if "driver" not in spoilt:
         assert report.text(built).endswith(f"\n\n! {told}")
+
+
+@pytest.mark.parametrize(("waits", "share", "starved"), [(0.1, 0.25, False), (0.2, 0.4, True)])
+def test_a_worker_that_does_not_get_its_processor_is_told(waits: float, share: float, starved: bool) -> None:
+    built = made(busy=0.3, waits=waits)
+    assert (built["driver"]["waited"], built["driver"]["starved"]) == (share, starved)
+    told = "a worker for 40% of the time in which it had something to do"
+    assert any(told in note for note in report.verdicts(built)) is starved
 
 
 @pytest.mark.parametrize(("busy", "limited"), [(0.85, False), (0.86, True)])

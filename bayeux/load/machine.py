@@ -11,6 +11,7 @@ from bayeux.load.target import Target
 
 _PAGE = resource.getpagesize()
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_SCHEDULE = Path("/proc/self/schedstat")
 _SPARE_PORTS = 500
 """Ports that others on this machine may be using."""
 
@@ -56,6 +57,17 @@ def cpu_seconds(pid: int) -> float:
     It is what ``clock_getcpuclockid`` gives; /proc/PID/stat counts in hundredths.  Raises ``OSError``.
     """
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def waited_seconds() -> float:
+    """Return how long this process's main thread has waited for a processor that others had, in seconds.
+
+    0 on a kernel that does not count it.
+    """
+    try:
+        return int(_SCHEDULE.read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def rss_bytes(pid: int) -> int:

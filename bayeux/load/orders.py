@@ -77,6 +77,8 @@ class Tick(Struct, frozen=True, tag=True):
     live: int
     errors: int
     """Since it was started."""
+    waited: float = 0.0
+    """Seconds that the worker has waited for a processor since it was started."""
 
 
 class Done(Struct, frozen=True, tag=True):

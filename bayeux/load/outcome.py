@@ -55,7 +55,9 @@ class Outcome:
         self.parts = [Part() for _ in schedule.spans]
         self.seconds: list[Second] = []
         self.cpu = [Series() for _ in range(workers)]
-        """Of each worker."""
+        """Of each worker; so it is with the next."""
+        self.waited = [Series() for _ in range(workers)]
+        """How long it has waited for a processor, seconds."""
         self.own_cpu = Series()
         """Of the command's process."""
         self.late = Latencies()
@@ -71,6 +73,7 @@ class Outcome:
         """Take what a worker did in a second."""
         self._ticks[worker] = tick.second
         self.cpu[worker].add(tick.at, tick.cpu)
+        self.waited[worker].add(tick.at, tick.waited)
         if tick.second < 1 and not tick.latencies:
             return
         number = max(1, tick.second)

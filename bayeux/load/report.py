@@ -14,6 +14,7 @@ from bayeux.load.latency import Latencies
 from bayeux.load.options import Options
 from bayeux.load.outcome import Outcome
 from bayeux.load.schedule import Span
+from bayeux.load.series import Series
 
 FORMAT = 1
 """Of the file; another one is not understood."""
@@ -21,6 +22,9 @@ _SECOND = 1_000_000_000
 _MIB = 1_048_576
 _BUSY = 0.85
 """From this share of a core on, in any second, a worker may be the limit."""
+
+_STARVED = 0.25
+"""From this share on of the time in which it has something to do, a worker's waiting is in the latencies."""
 
 Report = dict[str, Any]
 
@@ -98,18 +102,26 @@ def _seconds(outcome: Outcome, span: Span) -> Iterator[tuple[int, int]]:
 
 def _driver(outcome: Outcome, spans: list[Span], delivered: int) -> Report:
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
-    shares = [sum(cpu.growth(span.begin, span.stop) for span in spans) / seconds if seconds else 0.0
-              for cpu in outcome.cpu]
-    busiest = round(max(*shares, *(cpu.rate(start, end) * _SECOND for cpu in outcome.cpu
-                                   for span in spans for start, end in _seconds(outcome, span)), 0.0), 3)
-    own = sum(outcome.own_cpu.growth(span.begin, span.stop) for span in spans)
-    used = own + sum(shares) * seconds
+    ran = [_growth(cpu, spans) for cpu in outcome.cpu]
+    waited = [_growth(waited, spans) for waited in outcome.waited]
+    busiest = round(max(*(cpu.rate(start, end) * _SECOND for cpu in outcome.cpu
+                          for span in spans for start, end in _seconds(outcome, span)),
+                        *(used / seconds if seconds else 0.0 for used in ran), 0.0), 3)
+    starved = round(max(wait / (wait + used) if wait else 0.0
+                        for wait, used in zip(waited, ran, strict=True)), 3)
+    used = _growth(outcome.own_cpu, spans) + sum(ran)
     return {
-        "cpu": round(sum(shares) + (own / seconds if seconds else 0.0), 3),
+        "cpu": round(used / seconds, 3) if seconds else 0.0,
         "busiest": busiest,
+        "waited": starved,
         "cpu_us_per_delivery": round(used / delivered * 1e6, 2) if delivered else None,
         "limited": busiest > _BUSY,
+        "starved": starved > _STARVED,
     }
+
+
+def _growth(series: Series, spans: list[Span]) -> float:
+    return sum(series.growth(span.begin, span.stop) for span in spans)
 
 
 def _server(options: Options, outcome: Outcome, spans: list[Span], delivered: int) -> Report | None:
@@ -117,7 +129,7 @@ def _server(options: Options, outcome: Outcome, spans: list[Span], delivered: in
     if server is None or not len(server.cpu):
         return None
     seconds = sum(span.stop - span.begin for span in spans) / _SECOND
-    used = sum(server.cpu.growth(span.begin, span.stop) for span in spans)
+    used = _growth(server.cpu, spans)
     idle = server.rss.at(0)
     return {
         "pids": list(options.pid),
@@ -174,6 +186,10 @@ def verdicts(report: Report) -> Iterator[str]:
     if report["driver"]["limited"]:
         yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core in "
                "its busiest second; use more --processes, or another machine")
+    if report["driver"]["starved"]:
+        yield (f"the driver had to wait for a processor, a worker for {report['driver']['waited']:.0%} of "
+               "the time in which it had something to do, and so latencies are too high: leave it a core "
+               "that nobody else has, or use another machine")
     if report["unsent"]:
         yield (f"{report['unsent']} messages were due and could not be published: the publishers were not "
                "answered in time, or the driver did not get to them: it or the server has too much to do, or "

@@ -145,7 +145,8 @@ class Worker:
     def _tell_second(self) -> None:
         sent, self._sent = self._press.sent - self._sent, self._press.sent
         self._tell(Tick(self._ticks, self._loop.clock(), sent, self._tally.take_latencies(),
-                        time.process_time(), self.crowd.live, self._tally.errors.total()))
+                        time.process_time(), self.crowd.live, self._tally.errors.total(),
+                        machine.waited_seconds()))
 
     def finish(self) -> None:
         """Tell what came of it."""
