@@ -44,27 +44,21 @@ from bayeux.extensions.builtin import built_in
 from bayeux.failures import Failures
 from bayeux.faults import Faults
 from bayeux.guard import Guard
+from bayeux.handshakes import Handshakes
 from bayeux.journal import Witnesses
 from bayeux.keys import Key, KeyRing
 from bayeux.leases import Leases
-from bayeux.messages import Authenticated, Event, Message, Rejected, Reply, decode_data, encode_data
+from bayeux.messages import Event, Message, Rejected, Reply, encode_data
 from bayeux.metrics import Metrics
 from bayeux.policy import Policy
 from bayeux.results import then
 from bayeux.rules import ChannelRule
+from bayeux.services import ServiceHandler, Services
 from bayeux.session import Link, Release, Session, Stream
 from bayeux.sessions import SessionListener, Sessions
 from bayeux.settings import Settings
 from bayeux.speakers import Speakers
 from bayeux.subscriptions import Subscriptions
-from bayeux.versions import VERSION, check_version
-
-ServiceHandler = Callable[[Session, Any], object]
-"""An application's handler of a service channel: it is given the session and the data, and may return
-an answer, a Deferred of one, or a coroutine."""
-
-_DRAFT_TYPES = ("long-polling-json-encoded", "long-polling-form-encoded")
-"""dojox.cometd's names for what is plain long-polling (K-5)."""
 
 
 class Hub:
@@ -85,7 +79,6 @@ class Hub:
         self.keys = KeyRing(self.settings.read_keys())
         """The keys of signatures and tokens; ``replace_keys`` has others."""
         self.settings.check_keys(self.keys)
-        self._connection_types = _advertised(self.settings)
         faults = Faults(clock, self.settings.log_interval, self.metrics)
         self._extensions = Extensions(self.settings, self.metrics, faults)
         for extension in built_in(self.settings, clock, wall, self.keys, self.metrics):
@@ -95,16 +88,17 @@ class Hub:
         self._admission = Admission.of(self.settings, self.sessions, clock.seconds)
         self.witnesses: Witnesses = {}
         """Of each kind of refusal whom it has met last, for the log."""
-        self._failures = Failures(self.sessions, faults, self._connection_types, self.witnesses)
+        self._handshakes = Handshakes(self.sessions, self.settings, lambda: self.policy)
+        self._failures = Failures(self.sessions, faults, self._handshakes.connection_types, self.witnesses)
         self._connects = Connects(self.sessions, self.settings, self.metrics, self._let_out)
         self.broker = Broker(self.sessions, self.settings, self.metrics, faults)
-        self._services: dict[str, ServiceHandler] = {}
+        self._services = Services(self.sessions, self.settings)
         self._guard = Guard(self.sessions, self.keys, self.settings, self.metrics, self._extensions, wall)
         self._subscriptions = Subscriptions(self.sessions, self.settings, self._guard, lambda: self.policy)
         if self.settings.channel or self.settings.has_keys:
             self.guard()
         self._meta: dict[str, Callable[[Call, Exchange], Reply | Deferred[Reply]]] = {
-            META_HANDSHAKE: self._handshake,
+            META_HANDSHAKE: self._handshakes.answer,
             META_CONNECT: self._connect,
             META_DISCONNECT: self._disconnect,
             META_SUBSCRIBE: self._subscribe,
@@ -119,7 +113,7 @@ class Hub:
         if self._guard.access is None:
             self.policy = self._guard.stand_before(self.policy)
         if keys or self.settings.has_keys:
-            self._services[TOKEN_CHANNEL] = self._guard.watch().refresh
+            self._services.take(TOKEN_CHANNEL, self._guard.watch().refresh)
 
     @property
     def leases(self) -> Leases | None:
@@ -167,11 +161,7 @@ class Hub:
         """
         if handler is None:
             return lambda decorated: self.service(channel, decorated)
-        if not is_name(channel) or not is_service(channel):
-            raise InvalidChannel(channel)
-        if channel in self._services:
-            raise ValueError(f"{channel} has a handler already")
-        self._services[channel] = handler
+        self._services.add(channel, handler)
         return handler
 
     def add_listener(self, listener: SessionListener) -> None:
@@ -322,35 +312,6 @@ class Hub:
             self.sessions.bind(session, cast(Stream, exchange.link))
         return session
 
-    def _handshake(self, call: Call, exchange: Exchange) -> Reply | Deferred[Reply]:
-        """Create a session (section 6)."""
-        message = call.message
-        if message.version is None:
-            raise MissingField("version")
-        check_version(message.version, message.minimum_version)
-        offered = message.supported_connection_types
-        if offered is None:
-            if not self.settings.legacy_clients:
-                raise MissingField("supportedConnectionTypes")
-            offered = (exchange.link.connection_type,)  # H-6
-        if not any(self._enabled(name) for name in offered):
-            raise BayeuxError(301, "Connection types not supported", *offered)
-
-        def opened(allowed: bool) -> Reply:
-            if not allowed:
-                raise Denied("Handshake denied")
-            credentials = (message.credential,) if isinstance(message, Authenticated) else ()
-            exchange.session = call.session = session = self.sessions.open(exchange.link, credentials)
-            exchange.opened = True
-            return Reply(
-                META_HANDSHAKE, True, id=message.id, client_id=session.id,
-                version=VERSION, minimum_version=VERSION,
-                supported_connection_types=self._connection_types,
-                advice=self.sessions.advice("retry"),
-            )
-
-        return then(self.policy.can_handshake(message, exchange.link), opened)
-
     def _connect(self, call: Call, exchange: Exchange) -> Reply:
         """Answer a connect now or, with ``exchange.parked``, later (section 7)."""
         message = call.message
@@ -362,7 +323,7 @@ class Hub:
         if message.connection_type is None:
             self.sessions.touch(session)
             raise MissingField("connectionType")
-        if not self._enabled(message.connection_type):
+        if not self._handshakes.has(message.connection_type):
             self.sessions.touch(session)
             raise BayeuxError(301, "Connection types not supported", message.connection_type)
         return self._connects.answer(call, exchange, session)
@@ -405,7 +366,7 @@ class Hub:
             if session is not None and not session.alive:
                 raise UnknownClient(session.id)  # it left while the policy thought
             if is_service(channel):
-                return self._serve(call, session)
+                return self._services.answer(call, session)
             event = self._event(channel, bytes(cast(Any, message.data)), call)
             reached = self.broker.publish(event, session)
             reply = Reply(channel, True, id=message.id)
@@ -414,23 +375,6 @@ class Hub:
             return reply
 
         return then(self.policy.can_publish(session, channel, message, exchange.link), publish)
-
-    def _serve(self, call: Call, session: Session | None) -> Reply | Deferred[Reply]:
-        """Have the application answer a message to a service channel (V-1 to V-5)."""
-        if session is None:
-            raise MissingClientID
-        message, channel = call.message, call.message.channel
-        handler = self._services.get(channel)
-
-        def answered(answer: object) -> Reply:
-            if answer is not None:
-                identity = message.id if self.settings.service_answer_id else UNSET
-                self.sessions.send(session, Event(channel, encode_data(answer), message_id=identity))
-            return Reply(channel, True, id=message.id)
-
-        if handler is None:
-            return answered(None)
-        return then(handler(session, decode_data(cast(Any, message.data))), answered)
 
     # -- what they have in common ---------------------------------------------------------------
 
@@ -454,18 +398,3 @@ class Hub:
             raise InvalidChannel(channel, limit)
         if is_reserved(channel):
             raise Denied("Forbidden channel", channel)
-
-    def _enabled(self, connection_type: str) -> bool:
-        return connection_type in self._connection_types or connection_type in _DRAFT_TYPES
-
-
-def _advertised(settings: Settings) -> tuple[str, ...]:
-    """Return what a handshake says that the server supports (H-4).
-
-    Faye's name for long-polling by CORS is among it where pages of other origins are allowed (F-1).
-    """
-    if not settings.allowed_origins:
-        return settings.connection_types
-    polling = settings.connection_types.index("long-polling") + 1
-    return (*settings.connection_types[:polling], "cross-origin-long-polling",
-            *settings.connection_types[polling:])

@@ -29,7 +29,7 @@ LEVELS: list[set[str]] = [
      "extensions.timestamp", "extensions.timesync", "extensions.tokens", "sessions"},
     {"extensions.builtin"},
     {"admission", "exchange", "broker", "leases", "speakers"},
-    {"connects", "failures", "guard"},
+    {"connects", "failures", "guard", "handshakes", "services"},
     {"subscriptions"},
     {"hub"},
     {"client.errors", "client.settings", "client.advice", "client.backoff", "client.states",
