@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile
 
 from bayeux.messages import Event, Reply
@@ -83,13 +83,23 @@ class EventQueue:
         if most_bytes is None or self.size <= most_bytes:
             events, self.events, self.size = self.events, [], 0
             return events
-        sizes = accumulate(len(event.json) for event in self.events)
-        count = max(1, sum(1 for _ in takewhile(most_bytes.__ge__, sizes)))
-        events = self.events[:count]
-        del self.events[:count]
-        self.size -= sum(len(event.json) for event in events)
+        events = self.first(most_bytes)
+        del self.events[:len(events)]
+        self.size -= size_of(events)
         return events
+
+    def first(self, most_bytes: int) -> list[Event]:
+        """Return the events at the head that are no more than so many bytes, or else one, if there is one."""
+        if self.size <= most_bytes:
+            return self.events.copy()
+        sizes = accumulate(len(event.json) for event in self.events)
+        return self.events[:max(1, sum(1 for _ in takewhile(most_bytes.__ge__, sizes)))]
 
     def clear(self) -> None:
         """Throw everything away: the session has ended."""
         self.events, self.size = [], 0
+
+
+def size_of(events: Iterable[Event]) -> int:
+    """Return how many bytes of JSON events are."""
+    return sum(len(event.json) for event in events)

@@ -85,9 +85,10 @@ def numbers(carrier: Carrier) -> list[Any]:
 # -- the queue by itself ------------------------------------------------------------------------
 
 
-def fill(queue: EventQueue, *data: int) -> None:
+def fill(queue: EventQueue, *data: int, size: int = 0) -> None:
+    """Put events into a queue; blanks make each so many bytes larger."""
     for number in data:
-        queue.put(Event("/a", b"%d" % number), PLENTY)
+        queue.put(Event("/a", b"%d" % number + b" " * size), PLENTY)
 
 
 def data(events: list[Event]) -> list[int]:
@@ -242,41 +243,143 @@ class TestAckQueue:
         assert data(queue.events) == [2]
 
 
+class TestMuch:
+    """What a link lets through at once may be less than what there is to send."""
+
+    def test_all_is_sent_at_first(self, queue: AckQueue) -> None:
+        fill(queue, *range(100), size=3000)
+        assert send(queue) == (1, list(range(100)))
+
+    def test_half_of_what_was_lost_is_sent_again(self, queue: AckQueue) -> None:
+        fill(queue, *range(16), size=3000)
+        assert [len(send(queue)[1]) for _ in range(4)] == [16, 8, 4, 2]
+        assert [len(send(queue)[1]) for _ in range(3)] == [2, 2, 2], "little gets through any link"
+
+    def test_little_is_sent_again_as_a_whole(self, queue: AckQueue) -> None:
+        """XA-5."""
+        fill(queue, 1, 2, size=3000)
+        send(queue)
+        fill(queue, 3)
+        assert [send(queue)[1] for _ in range(3)] == [[1, 2, 3]] * 3
+
+    def test_one_that_is_large_is_not_split(self, queue: AckQueue) -> None:
+        fill(queue, 1, 2, size=100_000)
+        assert [send(queue)[1] for _ in range(4)] == [[1, 2], [1], [1], [1]]
+
+    def test_what_gets_through_is_all_that_is_acknowledged(self, queue: AckQueue) -> None:
+        """XA-4: the reply before had more, and is lost."""
+        fill(queue, *range(16), size=3000)
+        assert [send(queue)[0] for _ in range(2)] == [1, 2]
+        queue.acknowledge(2)
+        assert data(queue.events) == list(range(8, 16))
+
+    def test_a_reply_that_comes_late_has_all_that_was_in_it(self, queue: AckQueue) -> None:
+        """XA-4, XA-7: and the one after that has nothing new then."""
+        fill(queue, *range(16), size=3000)
+        send(queue)
+        send(queue)
+        queue.acknowledge(1)
+        assert data(queue.events) == []
+        assert not queue.fresh
+        fill(queue, *range(16, 36), size=3000)
+        assert send(queue) == (3, list(range(16, 31)))
+        queue.acknowledge(2)
+        assert data(queue.events) == list(range(16, 36))
+
+    def test_an_older_reply_had_less(self, queue: AckQueue) -> None:
+        """XA-4: what came after it has been sent too."""
+        fill(queue, 1, 2)
+        send(queue)
+        fill(queue, 3)
+        send(queue)
+        queue.acknowledge(1)
+        assert data(queue.events) == [3]
+        assert not queue.fresh
+        assert send(queue) == (3, [3])
+
+    def test_who_never_acknowledges_takes_no_more_for_it(self, queue: AckQueue) -> None:
+        fill(queue, *range(16), size=3000)
+        for _ in range(100):
+            send(queue)
+        assert len(queue._batches) == 4
+
+    def test_the_rest_is_news(self, queue: AckQueue) -> None:
+        """G-25: who has to be sent it in pieces is in no haste."""
+        fill(queue, *range(16), size=3000)
+        send(queue)
+        assert not queue.fresh
+        send(queue)
+        assert queue.fresh
+
+    def test_twice_as_much_when_it_gets_through(self, queue: AckQueue) -> None:
+        fill(queue, *range(64), size=3000)
+        for _ in range(6):
+            number, _ = send(queue)
+        sizes = []
+        while queue.events:
+            queue.acknowledge(number)
+            number, events = send(queue)
+            sizes.append(len(events))
+        assert sizes == [5, 10, 21, 26, 0]
+
+    @pytest.mark.parametrize("most", [8_192, 20_000, 300_000])
+    def test_all_gets_through_a_link_that_breaks(self, queue: AckQueue, most: int) -> None:
+        fill(queue, *range(300), size=3000)
+        got: list[int] = []
+        for _ in range(1000):
+            reply = Reply("/meta/connect", True)
+            queue.label(reply)
+            events = queue.take()
+            if sum(len(event.json) for event in events) <= most:
+                got += data(events)
+                queue.acknowledge(queue.number)
+        assert got == list(range(300))
+
+
 class AckQueueMachine(RuleBasedStateMachine):
     """Any order of events, replies and acknowledgements, against a plain list of what is owed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = AckQueue(EventQueue())
-        self.owed: list[list[int]] = []
-        """Pairs of an event and the number of the reply that had it first, 0 while there was none."""
+        self.owed: list[tuple[int, int]] = []
+        """Events, and their sizes."""
+        self.replies: list[int] = [0]
+        """Of each the last event in it, or in the one before if it is empty."""
         self.event = 0
-        self.number = 0
+        self.acknowledged = 0
 
-    @rule()
-    def put(self) -> None:
+    @rule(size=st.sampled_from([0, 0, 3000, 9000]))
+    def put(self, size: int) -> None:
         self.event += 1
-        fill(self.queue, self.event)
-        self.owed.append([self.event, 0])
+        fill(self.queue, self.event, size=size)
+        self.owed.append((self.event, len(self.queue.events[-1].json)))
 
     @rule()
     def send(self) -> None:
-        self.number += 1
-        for pair in self.owed:
-            pair[1] = pair[1] or self.number
-        assert send(self.queue) == (self.number, [event for event, _ in self.owed])
+        number, events = send(self.queue)
+        assert number == len(self.replies)
+        owed = [event for event, _ in self.owed]
+        assert events == owed[:len(events)]
+        assert bool(events) == bool(owed)
+        if sum(size for _, size in self.owed) <= 8192:
+            assert events == owed
+        self.replies.append(events[-1] if events else self.replies[-1])
 
     @rule(back=st.integers(-3, 30))
     def acknowledge(self, back: int) -> None:
         """Old numbers, new ones, and some that are still to come."""
-        number = self.number - back
+        number = len(self.replies) - 1 - back
         self.queue.acknowledge(number)
-        self.owed = [pair for pair in self.owed if not 0 < pair[1] <= number]
+        number = min(number, len(self.replies) - 1)
+        if number > self.acknowledged:
+            self.acknowledged = number
+            self.owed = [(event, size) for event, size in self.owed if event > self.replies[number]]
 
     @invariant()
     def the_queue_holds_what_is_owed(self) -> None:
         assert data(self.queue.events) == [event for event, _ in self.owed]
-        assert self.queue.size == sum(len(event.json) for event in self.queue.events)
+        assert self.queue.size == sum(size for _, size in self.owed)
         assert self.queue.urgent == bool(self.owed)
 
 

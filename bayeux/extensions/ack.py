@@ -8,18 +8,24 @@ from collections.abc import Sequence
 from bayeux.channels import META_CONNECT, META_HANDSHAKE
 from bayeux.extensions import Call, Extension
 from bayeux.messages import Event, Reply
-from bayeux.queues import EventQueue, QueueOverflow
+from bayeux.queues import EventQueue, QueueOverflow, size_of
 from bayeux.settings import Settings
+
+_SMALL = 8192
+"""Bytes of events that any link is thought to let through."""
+_ALL = 2**40
 
 
 class AckQueue(EventQueue):
     """A queue whose events stay until the client has said that it got them.
 
     Each reply to a connect has a number, and the events in it are a batch of that number.  What is not
-    acknowledged is sent again, before what is new (XA-5).
+    acknowledged is sent again, before what is new (XA-5): all of it, unless it is much.  Of that it is half
+    of what has been lost, and when something has got through twice as much again, as a link that breaks
+    before so much has come would never let it through.
     """
 
-    __slots__ = ("_batches", "_sent", "number")
+    __slots__ = ("_batches", "_forgotten", "_most", "_sent", "number")
 
     connect_only = True  # XA-2
 
@@ -29,9 +35,13 @@ class AckQueue(EventQueue):
         self.number = 0
         """That of the newest reply."""
         self._batches: deque[tuple[int, int]] = deque()
-        """Numbers of replies, and how many events each was the first to carry."""
+        """Numbers of replies, each with the last event in it, counted from the session's first."""
+        self._forgotten = 0
+        """How many events have been acknowledged."""
         self._sent = 0
-        """How many events at the head of the queue have been sent before."""
+        """How many events at the head of the queue are in the newest reply."""
+        self._most = _ALL
+        """Bytes of events that may be in the next."""
 
     def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
         """Refuse: here nothing is ever lost silently (Q-7)."""
@@ -39,7 +49,7 @@ class AckQueue(EventQueue):
 
     @property
     def fresh(self) -> bool:
-        """Whether anything in it has not been sent yet."""
+        """Whether anything in it has not been sent yet, or not since much was lost."""
         return len(self.events) > self._sent
 
     @property
@@ -57,22 +67,28 @@ class AckQueue(EventQueue):
         reply.extend("ack", self.number)
 
     def take(self, most_bytes: int | None = None) -> list[Event]:
-        """Return everything that is not acknowledged; it stays in the queue."""
-        fresh = len(self.events) - self._sent
-        if fresh:
-            self._batches.append((self.number, fresh))
-            self._sent += fresh
-        return self.events.copy()
+        """Return what is not acknowledged, or the first of it; it stays in the queue."""
+        if self._sent:  # and seems to be lost
+            self._most = max(_SMALL, size_of(self.events[:self._sent]) // 2)
+        events = self.first(self._most)
+        self._sent = len(events)
+        last = self._forgotten + self._sent
+        if events and not (self._batches and self._batches[-1][1] == last):
+            self._batches.append((self.number, last))
+        return events
 
     def acknowledge(self, number: float) -> None:
         """Forget the batches up to a number; one that was never sent counts as the newest (XA-4, XA-7)."""
-        known = 0
+        last = self._forgotten
         while self._batches and self._batches[0][0] <= number:
-            known += self._batches.popleft()[1]
-        if known:
-            self.size -= sum(len(event.json) for event in self.events[:known])
+            last = self._batches.popleft()[1]
+        known = last - self._forgotten
+        if known > 0:  # or it was in a later batch too, and that is known already
+            self.size -= size_of(self.events[:known])
             del self.events[:known]
-            self._sent -= known
+            self._forgotten = last
+            self._sent = max(0, self._sent - known)
+            self._most = min(2 * self._most, _ALL)
 
     def clear(self) -> None:
         """Throw everything away."""
