@@ -137,13 +137,16 @@ class Reply(Struct, rename="camel"):
         return _encode(self)
 
 
+_FIXED = frozenset({"channel", "data", "id"})
+
+
 class Event:
     """One publish on its way to every subscriber, encoded once and shared by all (D-1 to D-5).
 
     Built from an allow-list: nothing of the publisher's message but ``data`` gets in (D-4).
     """
 
-    __slots__ = ("channel", "data", "envelope", "json", "lazy")
+    __slots__ = ("_added", "channel", "data", "envelope", "json", "lazy")
 
     def __init__(self, channel: str, data: bytes, lazy: float | None = None,
                  message_id: MessageID = UNSET) -> None:
@@ -156,10 +159,27 @@ class Event:
         self.json = b'{"channel":"%b"%b,"data":%b}' % (channel.encode("ascii"), identity, data)
         self.envelope: bytes | None = None
         """The event alone as a transport sends it, for that transport to keep."""
+        self._added: tuple[bytes, dict[str, object]] | None = None
+        """What it was before anything was added, and what has been."""
 
     def add(self, name: str, value: object) -> None:
-        """Add a field; to be done before the event is queued for anybody."""
-        self.json = self.json[:-1] + b',%b:%b}' % (_encode(name), _encode(value))
+        """Set a field of the event, which nobody may have queued yet; ``extend`` is for ``ext``.
+
+        Raises ``ValueError`` for ``channel``, ``data`` and ``id``, ``TypeError`` or ``ValueError`` for a
+        value that JSON cannot hold.
+        """
+        if name in _FIXED:
+            raise ValueError(f"an event's {name} cannot be changed by adding to it")
+        plain, fields = self._added or (self.json, {})
+        fields = {**fields, name: value}
+        more = b"".join(b",%b:%b" % (_encode(key), _encode(each)) for key, each in fields.items())
+        self.json = b"%b%b}" % (plain[:-1], more)
+        self._added = plain, fields
+
+    def extend(self, name: str, value: object) -> None:
+        """Set one key of ``ext``, leaving the others alone (XG-2); the rest is as with ``add``."""
+        ext: Any = {} if self._added is None else self._added[1].get("ext", {})
+        self.add("ext", {**ext, name: value})
 
 
 

@@ -806,6 +806,37 @@ def test_an_event_of_a_service_may_have_an_id(identity: str | int, text: bytes) 
     assert event.json == b'{"channel":"/service/a","id":%b,"data":1}' % text
 
 
+def test_an_event_can_be_added_to() -> None:
+    """D-4: by extensions; each field is there once, however many have set it."""
+    event = Event("/a", b'{"b":1}')
+    event.add("x", [1, "\u2028"])
+    event.extend("one", 1)
+    event.extend("two", {"a": None})
+    event.add("x", 2)
+    assert event.json.count(b'"x"') == event.json.count(b'"ext"') == 1
+    assert json.loads(event.json) == {"channel": "/a", "data": {"b": 1}, "x": 2,
+                                      "ext": {"one": 1, "two": {"a": None}}}
+    assert event.data == b'{"b":1}'
+
+
+@pytest.mark.parametrize("name", ["channel", "data", "id"])
+def test_what_makes_an_event_is_not_added(name: str) -> None:
+    event = Event("/a", b"1")
+    with pytest.raises(ValueError, match=f"an event's {name} cannot be changed"):
+        event.add(name, 2)
+    assert event.json == b'{"channel":"/a","data":1}'
+
+
+@pytest.mark.parametrize("value", [object(), {"a": object()}, "\ud800"])
+def test_what_cannot_be_added_changes_nothing(value: object) -> None:
+    event = Event("/a", b"1")
+    event.add("x", 1)
+    with pytest.raises((TypeError, ValueError)):
+        event.extend("y", value)
+    event.add("z", 2)
+    assert json.loads(event.json) == {"channel": "/a", "data": 1, "x": 1, "z": 2}
+
+
 def test_an_event_is_encoded_once() -> None:
     """D-5."""
     event = Event("/a", b"1")

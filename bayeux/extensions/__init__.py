@@ -80,7 +80,7 @@ class Extension:
         return None
 
     def publishing(self, event: Event, call: Call | None) -> None:
-        """Look at an event, once, before it is queued for anybody, and perhaps ``add`` to it.
+        """Look at an event, once, before anybody has it queued, and perhaps ``add`` to or ``extend`` it.
 
         ``call`` is the message that it comes from; None if it comes from the application.
         """

@@ -25,7 +25,7 @@ class Binary(Extension):
         if isinstance(event.data, _Packed) or (
             call is not None and isinstance(call.message.extensions().get("binary"), dict)
         ):
-            event.add("ext", {"binary": {}})
+            event.extend("binary", {})
 
 
 @dataclass(frozen=True, slots=True)
