@@ -22,6 +22,8 @@ class Mortal(Protocol):
 M = TypeVar("M", bound=Mortal)
 
 _SLACK = 64
+_AT_ONCE = 200
+"""Things that are due in one turn of the reactor: what comes in meanwhile is not to wait for all others."""
 
 
 class Deadlines(Generic[M]):
@@ -93,8 +95,9 @@ class Deadlines(Generic[M]):
     def _ring(self) -> None:
         self._timer = None
         now = self._clock.seconds()
+        left = _AT_ONCE
         try:
-            while self._heap and self._heap[0][0] <= now:
+            while left and self._heap and self._heap[0][0] <= now:
                 alarm, _, thing = heapq.heappop(self._heap)
                 if thing.alarm != alarm:
                     continue  # replaced by an earlier one, which has been dealt with
@@ -103,6 +106,7 @@ class Deadlines(Generic[M]):
                 if thing.deadline is None:
                     continue
                 if thing.deadline <= now:
+                    left -= 1
                     thing.deadline = None
                     self._due(thing)
                 else:

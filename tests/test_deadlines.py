@@ -221,6 +221,17 @@ def test_one_failure_does_not_keep_the_others_from_being_due() -> None:
     assert rung == [good, later]
 
 
+def test_others_have_their_turn_while_very_much_is_due(bell: Bell) -> None:
+    """Q-6: ten thousand held connects that end at once are not to keep everybody waiting."""
+    things = bell.things(500, 5)
+    waited = []
+    bell.clock.callLater(5, lambda: waited.append(len(bell.rung)))
+    bell.clock.advance(5)
+    assert waited == [200]
+    assert bell.rung == things
+    assert bell.clock.getDelayedCalls() == []
+
+
 def test_what_is_stopped_is_forgotten(bell: Bell) -> None:
     bell.things(3, 5)
     bell.deadlines.stop()
