@@ -103,7 +103,8 @@ class Broker:
         try:
             observer(event)
         except Exception:
-            self._callback_failed(Failure(), event.channel)
+            self._faults.tell("an observer failed on {channel}", Failure(), event="observer_failed",
+                              channel=event.channel)
 
     def _call(self, callbacks: Sequence[Subscriber], event: Event) -> None:
         try:

@@ -116,7 +116,7 @@ class Connects:
 
     def _is_ready(self, session: Session) -> bool:
         """Say whether there is something that a connect has to be answered with at once (K-9)."""
-        return session.queue.urgent and (session.stream is None or self._sessions.connect_only(session))
+        return session.urgent and (session.stream is None or self._sessions.connect_only(session))
 
     def _beat(self, session: Session, reply: Reply) -> None:
         """Answer a connect that only keeps the session alive: the next one need not come soon (F-5)."""

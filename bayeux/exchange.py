@@ -103,7 +103,7 @@ class Exchange:
             if self._takes_events(session):
                 if self.connect is not None and session.alive:
                     session.queue.label(self.connect)
-                events = [event.json for event in session.take()]
+                events = [event.json for event in (session.take() if session.alive else session.take_rest())]
             elif self.opened and session.alive and isinstance(self.link, Stream):
                 self._sessions.bind(session, self.link)  # now, as no event may overtake the reply (W-13)
         self._sessions.sent(len(self.replies), len(events))

@@ -113,7 +113,7 @@ class Hub:
         if self._guard.access is None:
             self.policy = self._guard.stand_before(self.policy)
         if keys or self.settings.has_keys:
-            self._services.take(TOKEN_CHANNEL, self._guard.watch().refresh)
+            self._services.replace(TOKEN_CHANNEL, self._guard.watch().refresh)
 
     @property
     def leases(self) -> Leases | None:
@@ -226,7 +226,7 @@ class Hub:
         waiting = iter(messages)
         for message in waiting:
             outcome = self._handle(message, exchange)
-            if type(outcome) is not Reply:
+            if type(outcome) is not Reply and isinstance(outcome, Deferred):  # which takes long to find out
                 exchange.pending = Deferred.fromCoroutine(self._resume(outcome, waiting, exchange))
                 break
             exchange.replies.append(outcome)
@@ -262,7 +262,7 @@ class Hub:
                        else waiting.addCallback(lambda _: self._dispatch(call, exchange)))
         except Exception as error:
             outcome = self._failures.answer(message, error, call.link)
-        if type(outcome) is not Reply:
+        if type(outcome) is not Reply and isinstance(outcome, Deferred):
             return outcome.addErrback(self._failed_later, call).addCallback(self._finish, call, exchange)
         return self._finish(outcome, call, exchange)
 

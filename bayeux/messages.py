@@ -159,8 +159,8 @@ class Event:
         self.json = b'{"channel":"%b"%b,"data":%b}' % (channel.encode("ascii"), identity, data)
         self.envelope: bytes | None = None
         """The event alone as a transport sends it, for that transport to keep."""
-        self._added: tuple[bytes, dict[str, object]] | None = None
-        """What it was before anything was added, and what has been."""
+        self._added: tuple[int, dict[str, object]] | None = None
+        """How many bytes it was before anything was added, and what has been."""
 
     def add(self, name: str, value: object) -> None:
         """Set a field of the event, which nobody may have queued yet; ``extend`` is for ``ext``.
@@ -170,11 +170,11 @@ class Event:
         """
         if name in _FIXED:
             raise ValueError(f"an event's {name} cannot be changed by adding to it")
-        plain, fields = self._added or (self.json, {})
+        size, fields = self._added or (len(self.json), {})
         fields = {**fields, name: value}
         more = b"".join(b",%b:%b" % (_encode(key), _encode(each)) for key, each in fields.items())
-        self.json = b"%b%b}" % (plain[:-1], more)
-        self._added = plain, fields
+        self.json = b"%b%b}" % (self.json[:size - 1], more)
+        self._added = size, fields
 
     def extend(self, name: str, value: object) -> None:
         """Set one key of ``ext``, leaving the others alone (XG-2); the rest is as with ``add``."""

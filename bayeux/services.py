@@ -38,7 +38,7 @@ class Services:
             raise ValueError(f"{channel} has a handler already")
         self._handlers[channel] = handler
 
-    def take(self, channel: str, handler: ServiceHandler) -> None:
+    def replace(self, channel: str, handler: ServiceHandler) -> None:
         """Have a handler of our own answer, instead of any other."""
         self._handlers[channel] = handler
 

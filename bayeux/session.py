@@ -213,6 +213,11 @@ class Session:
         return self.named if token is None or token.user is None else token.user
 
     @property
+    def urgent(self) -> bool:
+        """Whether anything that is queued must not wait for company, or not any longer (D-12)."""
+        return bool(self.queue.events) and (self.lazy_until is None or self.queue.urgent)
+
+    @property
     def alive(self) -> bool:
         """Whether it still exists."""
         return self.state is not State.REMOVED
@@ -244,6 +249,12 @@ class Session:
         parked, self.parked, self.link = self.parked, None, None
         self.become(state)
         return parked
+
+    def take_rest(self) -> list[Event]:
+        """Take all that is queued for the last time, as the session has ended."""
+        events = self.queue.events
+        self.queue.clear()
+        return events
 
     def take(self, most_bytes: int | None = None) -> list[Event]:
         """Take queued events into the caller's hands, who must be about to send them (D-13)."""

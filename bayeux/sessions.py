@@ -62,6 +62,7 @@ class Sessions:
         self.holds = Holds(settings)
         """The connects that wait."""
         self.haste = Haste(clock, settings, metrics)
+        """How often they may be answered with nothing new."""
         self._by_address: dict[str, int] = {}
         self._woken: dict[Session, None] = {}
         self._woken_at = 0.0
@@ -175,7 +176,7 @@ class Sessions:
         if rate:
             self._spread = max(self._spread, len(self) / rate)
         # Who can be told now comes first: others may still come for it.
-        self._leaving.extend(sorted(self.all(), key=_is_out_of_reach))
+        self._leaving.extend(sorted(self.all(), key=self._is_out_of_reach))
 
     def retire(self, most: int) -> bool:
         """Remove up to so many sessions, with a last word and all their events for whoever can be reached.
@@ -187,6 +188,8 @@ class Sessions:
             session = leaving.popleft()
             if session.alive:
                 most -= 1
+                if session.state is not State.HELD:
+                    self.take_up(session)
                 if session.stream is not None and not self.connect_only(session):
                     session.stream.push()
                 self.remove(session, "shutdown", Release.SHUTDOWN)
@@ -258,6 +261,8 @@ class Sessions:
             self.answered(session)
         elif session.link is stream:
             self.release(session, Release.LOST)
+        elif session.urgent:
+            self._wake(session)  # what the stream has not taken goes by the connect that is held
 
     def moved(self, session: Session, transport: str) -> None:
         """Take note of the transport by which a session comes now."""
@@ -544,6 +549,5 @@ class Sessions:
             except Exception:
                 self._extensions.faults.tell("a session listener failed", Failure(), event="listener_failed")
 
-
-def _is_out_of_reach(session: Session) -> bool:
-    return session.state is not State.HELD and session.stream is None
+    def _is_out_of_reach(self, session: Session) -> bool:
+        return session.state is not State.HELD and session.stream is None and session not in self._aside

@@ -106,7 +106,10 @@ def send(queue: AckQueue) -> tuple[int, list[int]]:
 
 @pytest.fixture
 def queue() -> AckQueue:
-    return AckQueue(EventQueue())
+    """That of a client which has said that it has got nothing yet."""
+    queue = AckQueue(EventQueue())
+    queue.acknowledge(0)
+    return queue
 
 
 class TestAckQueue:
@@ -303,13 +306,39 @@ class TestMuch:
             send(queue)
         assert len(queue._batches) == 4
 
-    def test_the_rest_is_news(self, queue: AckQueue) -> None:
-        """G-25: who has to be sent it in pieces is in no haste."""
+    def test_the_rest_is_news_when_something_has_got_through(self, queue: AckQueue) -> None:
+        """G-25: who has to be sent it in pieces is in no haste, and who acknowledges nothing is."""
         fill(queue, *range(16), size=3000)
-        send(queue)
-        assert not queue.fresh
-        send(queue)
         assert queue.fresh
+        for _ in range(4):
+            number, _ = send(queue)
+            assert not queue.fresh
+        queue.acknowledge(number)
+        for _ in range(3):
+            assert queue.fresh
+            number, _ = send(queue)
+            assert not queue.fresh
+            send(queue)
+            assert not queue.fresh
+            queue.acknowledge(number)
+
+    def test_what_comes_is_news_if_it_is_in_the_next_reply(self, queue: AckQueue) -> None:
+        """G-25."""
+        fill(queue, 1)
+        send(queue)
+        fill(queue, 2)
+        assert queue.fresh
+        fill(queue, *range(3, 10), size=3000)
+        for _ in range(3):
+            send(queue)
+        fill(queue, 10)
+        assert not queue.fresh
+
+    def test_who_never_tells_a_number_is_sent_everything(self) -> None:
+        """XA-5, XA-7: it agrees to acknowledge, and does not."""
+        queue = AckQueue(EventQueue())
+        fill(queue, *range(16), size=3000)
+        assert [len(send(queue)[1]) for _ in range(3)] == [16, 16, 16]
 
     def test_twice_as_much_when_it_gets_through(self, queue: AckQueue) -> None:
         fill(queue, *range(64), size=3000)
@@ -342,6 +371,7 @@ class AckQueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.queue = AckQueue(EventQueue())
+        self.queue.acknowledge(0)
         self.owed: list[tuple[int, int]] = []
         """Events, and their sizes."""
         self.replies: list[int] = [0]
@@ -573,6 +603,44 @@ class TestDelivery:
         assert carrier.messages is not None
         assert [message.get("ext", message.get("data")) for message in carrier.messages] == [
             None, 1, {"ack": 2}]
+
+    def test_who_does_not_acknowledge_is_in_haste(self) -> None:
+        """G-25: whatever it is sent, and however much."""
+        world = World(connects_per_second=1, connects_burst=10)
+        client = AckClient(world)
+        client.deliver("x" * 50_000, *range(3))
+        carriers = [client.connect() for _ in range(30)]
+        assert sum(carrier.messages is not None and len(carrier.messages) > 1 for carrier in carriers) <= 12
+
+    def test_lazy_events_of_which_some_were_lost_wait_no_longer(self) -> None:
+        """D-12: they have waited for company once; a connect that comes for the rest is answered."""
+        world = World(lazy_channels={"/lazy": 5.0})
+        client = AckClient(world)
+        client.poll()
+        client.subscribe("/lazy")
+        for number in range(8):
+            world.hub.publish("/lazy", f"{number}{'.' * 3000}")
+        carrier = client.connect()
+        world.clock.advance(5)
+        assert carrier.messages is not None and len(carrier.messages) == 9  # and they are lost
+        assert len(client.poll()) == 4
+        assert len(client.read(client.connect())) == 4
+
+    def test_all_that_is_left_goes_with_the_last_word(self) -> None:
+        """Q-10: although some was lost before."""
+        world = World()
+        client = AckClient(world)
+        client.poll()
+        client.deliver(*[f"{number}{'.' * 3000}" for number in range(8)])
+        client.connect(advice={"timeout": 0})  # and its answer is lost
+        assert len(client.poll()) == 4
+        assert len(client.read(client.connect())) == 4
+        client.deliver(*[f"{number}{'.' * 3000}" for number in range(8)])
+        client.connect(advice={"timeout": 0})  # and its answer is lost, too
+        world.hub.sessions.stop_accepting()
+        carrier = client.connect()
+        assert carrier.messages is not None
+        assert len([message for message in carrier.messages if "data" in message]) == 8
 
     def test_full_queue_ends_the_session(self) -> None:
         """XA-8, Q-7: whatever else a full queue would do."""

@@ -487,6 +487,34 @@ def test_the_loss_of_a_stream_that_stands_aside_does_not_prolong_its_session():
     assert net.session(client.id) is None
 
 
+def test_a_stop_tells_who_listens_by_a_stream_that_stands_aside():
+    """Q-10: with what is queued, as no connect is held that could."""
+    net = Net()
+    client = Client(net, "/news")
+    client.ask(connect(client.id, advice={"timeout": 0}))
+    net.publish(1)
+    net.stop()
+    first, last = client.stream.messages()
+    assert first == event(1)
+    assert last["advice"]["reconnect"] == "handshake"
+
+
+def test_a_held_connect_has_what_a_stream_that_is_lost_has_not_taken():
+    """W-15, G-16."""
+    net = Net(write_timeout=5.0)
+    client = Client(net, "/news", stream=False)
+    client.http.send(post(connect(client.id), cookie=COOKIE))
+    stream = EventSourceClient(net, client.id, cookie=COOKIE)
+    stream.wire.stall()
+    for number in range(50):
+        net.publish(f"{number}{'.' * 10_000}")
+    assert client.http.responses() == []
+    net.advance(6)
+    assert stream.wire.closed
+    (response,) = client.http.responses()
+    assert response.messages[-2]["data"].startswith("49.")
+
+
 def test_a_stop_ends_every_stream():
     """Q-10."""
     net = Net()

@@ -259,6 +259,22 @@ class TestWhatIsLookedAt:
             world.hub.add_extension(Outgoing(lambda reply, number=number: reply.extend(f"x{number}", number)))
         assert world.client().publish("/a", 1)["ext"] == {"x1": 1, "x2": 2}
 
+    def test_reply_may_be_of_a_kind_of_its_own(self) -> None:
+        """E-32: an extension may answer with what is a reply, in the end."""
+        class Answer(Reply):  # type: ignore[misc]  # that it is final is for mypy alone
+            pass
+
+        class Answering(Extension):
+            def incoming(self, call: Call) -> None:
+                if call.message.channel == "/a":
+                    call.reply = Answer("/a", True, id=call.message.id)
+
+        world = plain()
+        world.hub.add_extension(Answering())
+        client = world.client()
+        assert client.ask(client.message("/a", data=1, id="7")) == [
+            {"channel": "/a", "successful": True, "id": "7"}]
+
     def test_event_may_be_added_to(self) -> None:
         """D-4, D-5: for all who get it, from a client or from the application."""
         world = plain()

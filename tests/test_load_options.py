@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+from rich.pretty import pretty_repr
 
 from bayeux.load import LoadError, options, wire
 from bayeux.load.options import Options
@@ -97,12 +98,17 @@ def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
     assert made.signer == Signer("web-a", b"s" * 32)
     assert parse("--key", str(path), "--id", "other").signer == Signer("other", b"s" * 32)
     assert "sss" not in repr(made)
+    assert "sss" not in pretty_repr(made)
     assert "web-a" in repr(made)
+
+
+NO_ID = "'a b' is no key's id: 1 to 64 letters, digits, or characters of _ . -"
 
 
 @pytest.mark.parametrize(("words", "complaint"), [
     (("--id", "web-a"), "--id names a key, so it needs --key"),
-    (("--key", "a b.key"), "'a b' cannot be a key's id; give it by --id"),
+    (("--key", "a b.key"), NO_ID + "; give it by --id"),
+    (("--key", "short.key", "--id", "a b"), NO_ID),
     (("--key", "none.key"), "--key: none.key: No such file"),
     (("--key", "short.key"), "--key: short.key: "),
 ])

@@ -249,7 +249,8 @@ class Sessions(RuleBasedStateMachine):
                 self.world.clock.seconds()):
             for peer in self.everybody:
                 session = peer.client.session
-                if session.stream is not None and not session.stream.congested and session.lazy_until is None:
+                takes = peer.carriers if session.stream is None else not session.stream.congested
+                if takes and session.lazy_until is None:
                     assert not session.queue.events
 
     @invariant()

@@ -10,8 +10,8 @@ from bayeux.client.extensions import add
 class Acks:
     """The number of the last batch of events that was handed out, if the server numbers them.
 
-    The server answers each connect with all that it does not acknowledge.  So the events in the answer to any
-    but the newest connect, however that comes to be here, are not for us: they come again.
+    The server answers each connect with what it does not acknowledge, or the first of it.  So the events in
+    the answer to any but the newest connect, however that comes to be here, are not for us: they come again.
     """
 
     def __init__(self, wanted: bool) -> None:

@@ -13,19 +13,20 @@ from bayeux.settings import Settings
 
 _SMALL = 8192
 """Bytes of events that any link is thought to let through."""
-_ALL = 2**40
+_ENDLESS = 2**40
+"""Bytes that no queue ever has."""
 
 
 class AckQueue(EventQueue):
     """A queue whose events stay until the client has said that it got them.
 
     Each reply to a connect has a number, and the events in it are a batch of that number.  What is not
-    acknowledged is sent again, before what is new (XA-5): all of it, unless it is much.  Of that it is half
-    of what has been lost, and when something has got through twice as much again, as a link that breaks
-    before so much has come would never let it through.
+    acknowledged is sent again, before what is new (XA-5).  If it is much, only half as many bytes are sent
+    as were lost, and twice as many once they have got through: a link that breaks before so much has come
+    would never let it through.  Who does not even say that it has got nothing is sent everything.
     """
 
-    __slots__ = ("_batches", "_forgotten", "_most", "_sent", "number")
+    __slots__ = ("_acknowledges", "_batches", "_forgotten", "_most", "_seen", "_sent", "number")
 
     connect_only = True  # XA-2
 
@@ -40,8 +41,12 @@ class AckQueue(EventQueue):
         """How many events have been acknowledged."""
         self._sent = 0
         """How many events at the head of the queue are in the newest reply."""
-        self._most = _ALL
-        """Bytes of events that may be in the next."""
+        self._seen = 0
+        """How many have been sent, counted from the session's first; since something has got through."""
+        self._most = _ENDLESS
+        """Bytes of events that might be in it."""
+        self._acknowledges = False
+        """Whether the client has ever told a number."""
 
     def make_room(self, event: Event, settings: Settings) -> Sequence[Event]:
         """Refuse: here nothing is ever lost silently (Q-7)."""
@@ -49,8 +54,8 @@ class AckQueue(EventQueue):
 
     @property
     def fresh(self) -> bool:
-        """Whether anything in it has not been sent yet, or not since much was lost."""
-        return len(self.events) > self._sent
+        """Whether the next reply has anything that was not sent before, or since something got through."""
+        return self._forgotten + len(self.first(self._room)) > self._seen
 
     @property
     def urgent(self) -> bool:
@@ -68,17 +73,25 @@ class AckQueue(EventQueue):
 
     def take(self, most_bytes: int | None = None) -> list[Event]:
         """Return what is not acknowledged, or the first of it; it stays in the queue."""
-        if self._sent:  # and seems to be lost
-            self._most = max(_SMALL, size_of(self.events[:self._sent]) // 2)
+        self._most = self._room
         events = self.first(self._most)
         self._sent = len(events)
         last = self._forgotten + self._sent
+        self._seen = max(self._seen, last)
         if events and not (self._batches and self._batches[-1][1] == last):
             self._batches.append((self.number, last))
         return events
 
+    @property
+    def _room(self) -> int:
+        """How many bytes of events may be in the next reply."""
+        if self._sent and self._acknowledges:  # what was sent seems to be lost
+            return max(_SMALL, size_of(self.events[:self._sent]) // 2)
+        return self._most
+
     def acknowledge(self, number: float) -> None:
         """Forget the batches up to a number; one that was never sent counts as the newest (XA-4, XA-7)."""
+        self._acknowledges = True
         last = self._forgotten
         while self._batches and self._batches[0][0] <= number:
             last = self._batches.popleft()[1]
@@ -88,13 +101,15 @@ class AckQueue(EventQueue):
             del self.events[:known]
             self._forgotten = last
             self._sent = max(0, self._sent - known)
-            self._most = min(2 * self._most, _ALL)
+            self._seen = last + self._sent
+            self._most = min(2 * self._most, _ENDLESS)
 
     def clear(self) -> None:
         """Throw everything away."""
         super().clear()
         self._batches.clear()
         self._sent = 0
+        self._seen = self._forgotten
 
 
 class Ack(Extension):

@@ -85,7 +85,7 @@ def differences(names: list[str], reports: list[Report]) -> Iterator[str]:
     for name, made in zip(names, reports, strict=True):
         if made["driver"]["limited"]:
             yield f"{name}: the driver was the bottleneck"
-        if made["driver"]["starved"]:
+        if made["driver"].get("starved"):
             yield f"{name}: the driver had to wait for a processor"
         if made["interrupted"]:
             yield f"{name}: interrupted"

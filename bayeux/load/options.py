@@ -160,9 +160,10 @@ def _ext(text: str, token: str | None) -> str:
 
 
 def _signer(file: str, key_id: str | None) -> Signer:
-    key_id = Path(file).stem if key_id is None else key_id
+    hint = "" if key_id else "; give it by --id"
+    key_id = key_id or Path(file).stem
     if not is_key_id(key_id):
-        raise LoadError(f"{key_id!r} cannot be a key's id; give it by --id")
+        raise LoadError(f"{key_id!r} is no key's id: 1 to 64 letters, digits, or characters of _ . -{hint}")
     try:
         return Signer(key_id, read_secret(file))
     except BadKey as error:

@@ -23,6 +23,7 @@ _HINTS = {
     "Token required": "bayeux token makes one, for --token",
     "Signature required": "this server takes signed messages only: --key signs them",
     "Invalid signature": "is this the server's key, and has it that --id?",
+    "Timestamp outside window": "is this machine's clock right, and the server's?",
     "Publish denied": "this server does not let such clients publish: see --token, --ext, --header, --prefix",
 }
 

@@ -186,7 +186,7 @@ def verdicts(report: Report) -> Iterator[str]:
     if report["driver"]["limited"]:
         yield (f"the driver is the bottleneck: a worker used {report['driver']['busiest']:.0%} of a core in "
                "its busiest second; use more --processes, or another machine")
-    if report["driver"]["starved"]:
+    if report["driver"].get("starved"):  # reports of earlier versions do not say
         yield (f"the driver had to wait for a processor, a worker for {report['driver']['waited']:.0%} of "
                "the time in which it had something to do, and so latencies are too high: leave it a core "
                "that nobody else has, or use another machine")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from bayeux.keys import Key
@@ -17,6 +19,10 @@ class Signer(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Return a text that may be logged: without the secret."""
         return f"<Signer {self.key_id}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what may be logged, too."""
+        return [("key_id", self.key_id)]
 
     def publish(self, client_id: str, channel: str, payload: str, nonce: str) -> str:
         """Return a signed publish; the payload is JSON, the nonce never the same (Y-1 to Y-3)."""

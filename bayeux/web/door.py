@@ -274,7 +274,7 @@ class Door:
         self._closes = not request.keep_alive
         answer = self._site.endpoint.answer(request)
         request.shrink()
-        if self._proven_by is not None and (not isinstance(answer, HTTPReply) or answer.status < 400):
+        if self._proven_by is not None and (type(answer) is not HTTPReply or answer.status < 400):
             self._proven_by = None
         if type(answer) is Takeover:
             if answer.reply.status == 200 or request.version == "1.1":
