@@ -24,7 +24,8 @@ from websockets.typing import Origin
 
 from tests.certificate import write_certificate
 from tests.clients.drivers import DEADLINE, until
-from tests.test_demos import DEMO, TWISTD, Server, free_port
+from tests.ports import free_port
+from tests.test_demos import DEMO, TWISTD, Server
 
 DEPLOY = DEMO / "deploy"
 """The files that are tried."""
@@ -39,7 +40,7 @@ class Backend(Server):
     def __init__(self, folder: Path, name: str, *options: str) -> None:
         self.requests = folder / f"{name}.access"
         super().__init__(folder / f"{name}.log", *COMMAND, "--access-log", str(self.requests),
-                         "--set", "shutdown_spread=0.1", *options, "--listen")
+                         "--set", "shutdown_spread=0.1", *options, "--listen", port=free_port())
 
     def addresses(self, program: str) -> list[str]:
         """Return from where the requests of a program have come, as the server knows it."""
@@ -113,7 +114,7 @@ class Front:
         return self.folder / name
 
     def start_backends(self) -> None:
-        """Run the servers: only then their ports are known."""
+        """Run the servers."""
         for backend in self.backends:
             backend.start()
 

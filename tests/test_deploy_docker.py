@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.deployed import DEPLOY, Process, Program
-from tests.test_demos import TWISTD, free_port
+from tests.ports import free_port
+from tests.test_demos import TWISTD
 
 ROOT = DEPLOY.parent.parent
 Instruction = tuple[str, str]

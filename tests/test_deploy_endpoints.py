@@ -15,7 +15,7 @@ import pytest
 from tests.certificate import write_certificate
 from tests.clients.drivers import DEADLINE, until
 from tests.deployed import COMMAND, SOCKET_CONNECT, Process, Program, UnixProgram
-from tests.test_demos import free_port
+from tests.ports import free_port
 
 ELSEWHERE = "203.0.113.9"
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.deployed import DEPLOY, HANDSHAKE, Process, Program
-from tests.test_demos import TWISTD, free_port
+from tests.ports import free_port
+from tests.test_demos import TWISTD
 
 NAMES = ("bayeux.service", "bayeux.socket")
 

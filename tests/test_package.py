@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployed import Process, Program
-from tests.test_demos import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.11", "3.12", "3.13")

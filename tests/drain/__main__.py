@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import re
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from tests.bench.process import BenchError, raise_open_files
 from tests.bench.servers import Server
 from tests.drain.clients import POLLING, WEBSOCKET, Crowd
+from tests.ports import free_port
 
 _SPARE_FILES = 200
 
@@ -30,14 +30,6 @@ def serve(port: int, settings: list[str]) -> Server:
     return Server([str(twistd), "-n", "--pidfile=", "bayeux", "--listen",
                    f"tcp:{port}:interface=127.0.0.1:backlog=4000", *words],
                   r"served on http://127\.0\.0\.1:(\d+) at")
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def experiment(clients: int, kind: str, defiant: bool, settings: list[str], patience: float) -> int:
