@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, LoopingCall, deferLater
+from zope.interface import directlyProvides, providedBy
 
 from bayeux import Policy, Settings
 from bayeux.client import BayeuxClient, Change, ClientSettings
@@ -68,6 +69,28 @@ class Guarded(Policy):
 
     def can_subscribe(self, session: Any, pattern: str, message: Any, link: Any) -> bool:
         return not pattern.startswith("/secret")
+
+
+class Turns(Clock):
+    """The reactor, with a time of its own as long as it is entered: a second is a hundred of its turns.
+
+    However long a turn takes, what has come is heard before the time for it is up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        directlyProvides(self, providedBy(reactor))
+        self._passing = LoopingCall(self.advance, 0.01)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+    def __enter__(self) -> Turns:
+        self._passing.start(0.001)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._passing.stop()
 
 
 async def condition(check: Any) -> None:

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 import pytest
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from bayeux.cli import CommandError
@@ -14,7 +15,7 @@ from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
 from bayeux.signatures import sign_json
 from tests.cli import SECRET, Shell, in_process
-from tests.live import Guarded, Live
+from tests.live import Guarded, Live, Turns
 from tests.peers import Peer, ensure, within
 
 
@@ -26,11 +27,10 @@ def parsed(*arguments: str) -> Namespace:
 
 async def publish(*arguments: str, **options: Any) -> None:
     """Do what the command does, in this process's reactor."""
-    from twisted.internet import reactor
-
     chosen = parsed(*arguments)
     message = options.get("message")
-    await within(Deferred.fromCoroutine(command.publish(reactor, chosen, chosen.data, message)))
+    await within(Deferred.fromCoroutine(
+        command.publish(options.get("reactor", reactor), chosen, chosen.data, message)))
 
 
 @ensure
@@ -97,30 +97,30 @@ async def test_a_token_goes_with_the_handshake(live: Live, shell: Shell) -> None
 
 @ensure
 async def test_a_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(CommandError, match="not connected within 1 s: the server cannot be reached"):
-        await publish("--timeout", "1", "http://127.0.0.1:1/", "/a", "1")
+    told = "not connected within 1 s: the server cannot be reached"
+    with Turns() as turns, pytest.raises(CommandError, match=told):
+        await publish("--timeout", "1", "http://127.0.0.1:1/", "/a", "1", reactor=turns)
 
 
 @ensure
 async def test_a_server_that_takes_the_message_and_says_nothing_leaves_it_open() -> None:
     peer = await Peer().listen()
-    publishing = Deferred.fromCoroutine(publish("--timeout", "1", peer.url, "/a", "1"))
-    connection, _ = await within(peer.upgrades.get())
-    connection.answer(b"", status="404 No")
-    for answer in (b'[{"channel":"/meta/handshake","id":"1","successful":true,"clientId":"C"}]',
-                   b'[{"channel":"/meta/connect","id":"2","successful":true}]'):
-        connection, _, _ = await within(peer.requests.get())
-        connection.answer(answer)
-    for _ in range(2):
-        await within(peer.requests.get())
-    with pytest.raises(CommandError, match="may have arrived"):
-        while True:
-            if publishing.called:
-                await publishing
+    with Turns() as turns:
+        publishing = Deferred.fromCoroutine(publish("--timeout", "1", peer.url, "/a", "1", reactor=turns))
+        connection, _ = await within(peer.upgrades.get())
+        connection.answer(b"", status="404 No")
+        for answer in (b'[{"channel":"/meta/handshake","id":"1","successful":true,"clientId":"C"}]',
+                       b'[{"channel":"/meta/connect","id":"2","successful":true}]'):
+            connection, _, _ = await within(peer.requests.get())
+            connection.answer(answer)
+        for _ in range(2):
+            await within(peer.requests.get())
+        body = b""
+        while b"disconnect" not in body:
             connection, _, body = await within(peer.requests.get())
-            if b"disconnect" in body:
-                connection.answer(b'[{"channel":"/meta/disconnect","id":"5","successful":true}]')
-                await within(publishing)
+        connection.answer(b'[{"channel":"/meta/disconnect","id":"5","successful":true}]')
+        with pytest.raises(CommandError, match="may have arrived"):
+            await within(publishing)
     await peer.close()
 
 

@@ -20,11 +20,11 @@ from bayeux.cli.subscribe import Listener
 from bayeux.client import Change, Event, State
 from bayeux.session import Session
 from tests.cli import Shell
-from tests.live import Guarded, Live, condition
+from tests.live import Guarded, Live, Turns, condition
 from tests.peers import ensure, within
 
 
-def start(*arguments: str) -> Deferred[None]:
+def start(*arguments: str, reactor: Any = reactor) -> Deferred[None]:
     """Do what the command does, in this process's reactor."""
     parser = ArgumentParser()
     command.add_arguments(parser)
@@ -52,9 +52,10 @@ async def test_each_event_is_a_line_of_json(live: Live, capsys: pytest.CaptureFi
 @ensure
 async def test_time_may_be_up(live: Live) -> None:
     live.serve()
-    await within(start("--timeout", "1", live.url, "/a"))
-    with pytest.raises(CommandError, match="0 of 3 events came within 1 s"):
-        await within(start("--timeout", "1", "--count", "3", live.url, "/a"))
+    with Turns() as turns:
+        await within(start("--timeout", "1", live.url, "/a", reactor=turns))
+        with pytest.raises(CommandError, match="0 of 3 events came within 1 s"):
+            await within(start("--timeout", "1", "--count", "3", live.url, "/a", reactor=turns))
 
 
 @ensure
@@ -66,8 +67,8 @@ async def test_a_refused_subscription_is_told(live: Live) -> None:
 
 @ensure
 async def test_a_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(CommandError, match="cannot be reached"):
-        await within(start("--connect-timeout", "1", "http://127.0.0.1:1/", "/a"))
+    with Turns() as turns, pytest.raises(CommandError, match="cannot be reached"):
+        await within(start("--connect-timeout", "1", "http://127.0.0.1:1/", "/a", reactor=turns))
 
 
 @ensure
