@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.interfaces import IReactorCore
 from twisted.internet.task import Clock, LoopingCall, deferLater
 from zope.interface import directlyProvides, providedBy
 
@@ -74,12 +75,13 @@ class Guarded(Policy):
 class Turns(Clock):
     """The reactor, with a time of its own as long as it is entered: a second is a hundred of its turns.
 
-    However long a turn takes, what has come is heard before the time for it is up.
+    However long a turn takes, what has come is heard before the time for it is up.  A reactor that stops
+    does not wait for those who live by this time.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        directlyProvides(self, providedBy(reactor))
+        directlyProvides(self, *(each for each in providedBy(reactor) if each is not IReactorCore))
         self._passing = LoopingCall(self.advance, 0.01)
 
     def __getattr__(self, name: str) -> Any:

@@ -33,7 +33,7 @@ from bayeux.keys import Key
 from bayeux.rules import ChannelRule, KeyRule
 from bayeux.signatures import sign
 from tests.certificate import write_certificate
-from tests.live import POLLING, QUICK, SECRET, WEBSOCKET, Guarded, Live, condition
+from tests.live import POLLING, QUICK, SECRET, WEBSOCKET, Guarded, Live, Turns, condition
 from tests.peers import Peer, ensure, within
 
 both = pytest.mark.parametrize("chosen", [(WEBSOCKET,), (POLLING,)], ids="+".join)
@@ -173,11 +173,21 @@ async def test_so_is_one_that_fails_later(live: Live) -> None:
     assert [type(error) for error in live.errors] == [OSError, TypeError]
 
 
+async def out_of_time(client: BayeuxClient, turns: Turns) -> None:
+    """Connect, and let the time for it be up when something has gone wrong."""
+    connecting = client.connect(timeout=1000.0)
+    await condition(lambda: client._machine.last_failure)
+    [timeout] = [call for call in turns.getDelayedCalls() if call.getTime() > 900]
+    timeout.reset(0)
+    await within(connecting)
+
+
 @ensure
 async def test_a_timeout_ends_it_and_says_what_was_in_the_way(live: Live) -> None:
-    client = live.client("http://127.0.0.1:1/")
-    with pytest.raises(ConnectTimeout, match=r"not connected within 1\.0 s: the server cannot be reached"):
-        await within(client.connect(timeout=1.0))
+    client = live.client("http://127.0.0.1:1/", reactor=(turns := Turns()))
+    told = r"not connected within 1000\.0 s: the server cannot be reached"
+    with turns, pytest.raises(ConnectTimeout, match=told):
+        await out_of_time(client, turns)
     assert client.state is State.DISCONNECTED
     with pytest.raises(Closed):
         await client.connect()
@@ -232,10 +242,10 @@ async def test_a_server_with_other_transports_is_told(live: Live) -> None:
 @ensure
 async def test_a_server_that_speaks_something_else_runs_into_the_timeout(live: Live, answer: bytes) -> None:
     peer = await Peer().listen()
-    connecting = live.client(peer.url, (POLLING,)).connect(timeout=0.3)
-    (await within(peer.requests.get()))[0].answer(answer)
-    with pytest.raises(ConnectTimeout, match=r"not a JSON array|leaves out"):
-        await within(connecting)
+    client = live.client(peer.url, (POLLING,), reactor=(turns := Turns()))
+    peer.requests.get().addCallback(lambda request: request[0].answer(answer))
+    with turns, pytest.raises(ConnectTimeout, match=r"not a JSON array|leaves out"):
+        await out_of_time(client, turns)
     await peer.close()
 
 
@@ -247,8 +257,9 @@ async def test_tls_is_checked_as_the_application_says(live: Live, tmp_path: Path
     live.serve(listen=(f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}",))
     root = trustRootFromCertificates([Certificate.loadPEM(certificate.read_bytes())])
     url = f"https://localhost:{live.port}/bayeux"
-    with pytest.raises(ConnectTimeout, match="certificate verify failed"):
-        await within(live.client(url, chosen).connect(timeout=0.5))
+    client = live.client(url, chosen, reactor=(turns := Turns()))
+    with turns, pytest.raises(ConnectTimeout, match="certificate verify failed"):
+        await out_of_time(client, turns)
     client = await live.connected(url, chosen, tls=BrowserLikePolicyForHTTPS(trustRoot=root))
     assert (await within(client.publish("/a", 1)))["successful"]
 
