@@ -13,7 +13,7 @@ from bayeux.load import LoadError
 from bayeux.load import fleet as module
 from bayeux.load.fleet import Fleet
 from bayeux.load.orders import Coming, Done, Go, News, Plan, Tick
-from tests.loading import Server
+from tests.loading import Message, Server, Session
 from tests.test_load_worker import plan
 
 SECONDS = 60.0
@@ -61,10 +61,16 @@ def test_each_worker_does_its_part_and_ends() -> None:
 
 def test_clients_stay_until_all_workers_have_done_their_work() -> None:
     """What one of them waits for would be delivered by a server that is busy with good-byes."""
-    server = Server(deliver=lambda session, message: [])
+    kept: list[tuple[Session, Message]] = []
+
+    def keep(session: Session, message: Message) -> list[Message]:
+        kept.append((session, message))
+        return []
+
+    server = Server(deliver=keep)
     with server.listening() as url:
         one, other = two(url)
-        plans = [msgspec.structs.replace(one, drain=0.1), msgspec.structs.replace(other, drain=2.0)]
+        plans = [msgspec.structs.replace(one, drain=0.1), msgspec.structs.replace(other, drain=3600.0)]
         with Fleet(plans) as fleet:
             hear(fleet, lambda told: {number for number, news in told
                                       if isinstance(news, Coming) and news.ready} == {0, 1})
@@ -73,6 +79,10 @@ def test_clients_stay_until_all_workers_have_done_their_work() -> None:
                  and any(isinstance(news, Tick) and news.second and number for number, news in told))
             processes = [process.process for process in fleet._processes]
             assert [process.poll() for process in processes] == [None, None]
+            with server.changed:  # what the other waits for comes at last
+                for session, message in kept:
+                    session.queue.append(message)
+                server.changed.notify_all()
             told = hear(fleet, lambda told: any(isinstance(news, Done) for _, news in told))
             assert [number for number, news in told if isinstance(news, Done)] == [1]
             hear(fleet, lambda told: not fleet.is_working)

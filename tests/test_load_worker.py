@@ -289,6 +289,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_each_second_is_told_from_the_first_on() -> None:
+    turned = Turned(Phase(2.5, 4.0))
+    turned.at(0.5, turned.deliver, *range(10))
+    assert turned.go().lost == [0]
+    ticks = [tick for tick in turned.news if isinstance(tick, Tick)]
+    assert [(tick.second, tick.sent) for tick in ticks] == [(0, 0), (1, 4), (2, 4), (3, 2)]
+
+
+@pytest.mark.usefixtures("quick")
 def test_what_comes_when_a_phase_is_over_is_not_of_its_time() -> None:
     turned = Turned(Phase(1.0, 4.0), Phase(1.5, 2.0), drain=5.0)
     turned.at(0.9, turned.deliver, 0, 1)
@@ -396,14 +405,18 @@ class Pipes:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._tell = module.tell
-        monkeypatch.setattr(module, "tell", self._end_when_done)
+        monkeypatch.setattr(module, "tell", self._answer)
         self._given, self._give = os.pipe()
         self._hear, self._told = os.pipe()
         monkeypatch.setattr(module, "_STDIN", self._given)
         monkeypatch.setattr(module, "_STDOUT", self._told)
 
-    def _end_when_done(self, news: orders.News) -> None:
+    def _answer(self, news: orders.News) -> None:
+        """Let it begin when all have come, and end when it is done."""
         self._tell(news)
+        if isinstance(news, Coming) and news.ready and not self._has_begun:
+            self._has_begun = True
+            os.write(self._give, orders.line(Go(process_clock() + SECOND // 20)))
         if isinstance(news, Done):
             os.close(self._give)
             self._is_over = True
@@ -411,7 +424,7 @@ class Pipes:
     def main(self, *given: orders.Order, end: bool = False) -> tuple[int, list[orders.News]]:
         """Run it; returns its status, and what it has told."""
         os.write(self._give, b"".join(map(orders.line, given)))
-        self._is_over = end
+        self._has_begun = self._is_over = end
         if end:
             os.close(self._give)
         before = signal.getsignal(signal.SIGINT)
@@ -436,7 +449,7 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> Pipes:
 
 def test_it_does_as_it_is_told_until_it_is_done(pipes: Pipes) -> None:
     with Server().listening() as url:
-        status, told = pipes.main(plan(url), Go(process_clock() + SECOND))
+        status, told = pipes.main(plan(url))
     assert status == 0
     assert [type(news) for news in told if not isinstance(news, Coming | Tick)] == [Done]
     assert isinstance(told[-1], Done)
