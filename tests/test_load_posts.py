@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,6 +13,7 @@ from bayeux.load.loop import Loop
 from bayeux.load.posts import Posts
 from bayeux.load.target import Target
 
+SOON = 30_000_000_000
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[{}]"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n3;x=y\r\n{}]\r\n0\r\nX: 1\r\n\r\n"
 
@@ -32,6 +34,16 @@ class Noting:
         self.told.append(f"gone: {why}")
 
 
+class Counting(Posts):
+    """Posts that count the bytes that have come."""
+
+    __slots__ = ("fed",)
+
+    def feed(self, data: bytes) -> None:
+        self.fed += len(data)
+        super().feed(data)
+
+
 class Wire:
     """Posts, and the other end of their connections, which the test plays."""
 
@@ -41,7 +53,8 @@ class Wire:
         self.loop = Loop()
         target = Target.of(f"http://127.0.0.1:{self.listener.getsockname()[1]}/bayeux")
         self.receiver = Noting()
-        self.posts = Posts(Place(self.loop, target), self.receiver)
+        self.posts = Counting(Place(self.loop, target), self.receiver)
+        self.posts.fed = 0
         self.peer: socket.socket | None = None
 
     def accept(self) -> None:
@@ -54,24 +67,30 @@ class Wire:
 
     def asked(self) -> bytes:
         """Return what has been asked."""
-        self.turn()
-        assert self.peer is not None
-        return self.peer.recv(65_536)
+        peer = self.peer
+        assert peer is not None
+        self.until(lambda: select.select([peer], [], [], 0)[0])
+        return peer.recv(65_536)
 
     def answer(self, *pieces: bytes) -> None:
         """Let an answer come, piece by piece."""
         assert self.peer is not None
         for piece in pieces:
+            end = self.posts.fed + len(piece)
             self.peer.sendall(piece)
-            self.turn()
+            self.until(lambda end=end: self.posts.fed >= end)
 
     def hang_up(self) -> None:
         assert self.peer is not None
         self.peer.close()
-        self.turn()
+        self.until(lambda: self.posts.is_closed)
 
-    def turn(self) -> None:
-        self.loop.run(self.loop.clock() + 3_000_000)
+    def until(self, true: Callable[[], object]) -> None:
+        """Let the loop run until something is so."""
+        end = self.loop.clock() + SOON
+        while not true():
+            assert self.loop.clock() < end
+            self.loop.run(self.loop.clock() + 1_000_000)
 
     def ask(self, text: str = "[1]", connect: bool = False) -> None:
         self.posts.post(text)

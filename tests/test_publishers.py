@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 DEADLINE = 60
 """Seconds that anything may take: long, for a busy machine."""
 PUBLISH = Path(__file__).resolve().parent.parent / "demo" / "publish"
@@ -277,8 +279,7 @@ def test_without_any_reply_it_says_so(impatient: list[str], fault: str, server: 
 
 
 def test_without_a_server_it_says_so(impatient: list[str], site: Site) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}/bayeux"
+    url = f"http://127.0.0.1:{free_port()}/bayeux"
     site.environment["BAYEUX_URL"] = url
     done = site.run(impatient, "/news/sport", "{}")
     assert done.returncode == 1
