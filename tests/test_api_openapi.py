@@ -73,7 +73,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [*TWISTD, "--listen", "tcp:0:interface=127.0.0.1", "--api", "tcp:0", "--api-key-file", "api.key",
          "--set", "max_interval=3600"],
         cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    patience = threading.Timer(100, process.kill)
+    patience = threading.Timer(60, process.kill)  # if it does not say where it is
     patience.start()
     try:
         assert process.stdout is not None
@@ -82,11 +82,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             found.update(re.findall(r"(Bayeux|The API) is served on (http://[\d.:]+)", line))
             if len(found) == 2:
                 break
+        patience.cancel()
         for channel in ("/a", "/b/*", "/c/**"):
             subscribe(f"{found['Bayeux']}/bayeux", channel)
         yield found["The API"]
         process.terminate()
-        rest, _ = process.communicate()
+        rest, _ = process.communicate(timeout=60)
         assert "Traceback" not in rest, rest
     finally:
         patience.cancel()

@@ -22,7 +22,7 @@ from bayeux.server import BayeuxServer, CannotListen
 from bayeux.service import BayeuxService
 from tests.api import KEY, Desk
 from tests.test_resource import condition, post, publish
-from tests.test_server import ANY, client_of, log, net, ports, start
+from tests.test_server import ANY, PATIENT, client_of, log, net, ports, start
 
 __all__ = ["log", "net", "ports", "start"]  # fixtures
 
@@ -184,7 +184,7 @@ async def test_its_key_may_be_in_another_file_from_then_on(start: Any, log: list
     server = start(api_listen="tcp:0", api_key_file=write_key(tmp_path))
     (tmp_path / "new").mkdir()
     other = write_key(tmp_path / "new", OTHER)
-    changed = Settings(listen=(ANY,), shutdown_timeout=2.0, api_listen="tcp:0", api_key_file=other)
+    changed = Settings(listen=(ANY,), shutdown_timeout=PATIENT, api_listen="tcp:0", api_key_file=other)
     assert server.reload(changed) is True
     assert await ask(f"{api_of(log)}/v1/stats", OTHER) == 200
     assert log[-2:] == ["reloaded; keys: 0, rules for channels: 0",
@@ -192,7 +192,7 @@ async def test_its_key_may_be_in_another_file_from_then_on(start: Any, log: list
 
 
 def test_a_key_without_an_api_needs_a_restart(start: Any, log: list[str], tmp_path: Path) -> None:
-    changed = Settings(listen=(ANY,), shutdown_timeout=2.0, api_listen="tcp:0",
+    changed = Settings(listen=(ANY,), shutdown_timeout=PATIENT, api_listen="tcp:0",
                        api_key_file=write_key(tmp_path))
     assert start().reload(changed) is True
     assert log[-1] == "api_listen and api_key_file have changed; that needs a restart"
@@ -217,7 +217,7 @@ async def test_a_key_that_cannot_be_read_again_leaves_all_as_it_was(start: Any, 
 @pytest_twisted.ensureDeferred
 async def test_settings_without_an_api_leave_its_key(start: Any, log: list[str], tmp_path: Path) -> None:
     server = start(api_listen="tcp:0", api_key_file=write_key(tmp_path))
-    assert server.reload(Settings(listen=(ANY,), shutdown_timeout=2.0)) is True
+    assert server.reload(Settings(listen=(ANY,), shutdown_timeout=PATIENT)) is True
     assert await ask(f"{api_of(log)}/v1/stats", KEY) == 200
     assert log[-2:] == ["reloaded; keys: 0, rules for channels: 0",
                         "api_listen and api_key_file have changed; that needs a restart"]

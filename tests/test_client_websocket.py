@@ -17,6 +17,7 @@ from bayeux.client.addresses import Address, Endpoints
 from bayeux.client.errors import BadAnswer, BadStatus, ConnectionFailed, NoAnswer, TooMuch
 from bayeux.client.settings import ClientSettings
 from bayeux.client.websocket import WebSocket
+from tests.live import condition
 from tests.peers import Connection, Happenings, Peer, ensure, within
 
 
@@ -254,7 +255,7 @@ async def test_a_silent_socket_is_pinged_and_lives_if_it_is_answered(sockets: So
         sockets.clock.advance(20)
         frame = await within(connection.frames.get())
         assert frame.opcode is Opcode.PING
-        await turn()
+        await condition(lambda: sockets.transport._current._heard)
         sockets.clock.advance(10)
     assert sockets.told.nothing
 
