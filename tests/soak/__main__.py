@@ -31,6 +31,8 @@ SETTINGS: dict[str, Any] = {
     "max_sessions_per_browser": 4,
 }
 """Everything that ends by itself ends soon."""
+SOON = min(value for value in SETTINGS.values() if isinstance(value, float))
+"""Seconds after which a client that has said nothing may find that something has ended."""
 THREADS = 12
 SETTLED = 25.0
 """Seconds in which the last of it has to end."""
@@ -61,12 +63,12 @@ class Soaked(Process):
         self._process.stdin.flush()
         return self._line()
 
-    def settled(self) -> dict[str, Any]:
-        """Return what it holds when nobody is there any more, or what it still holds after a long time."""
+    def settled(self, before: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what it holds when nothing is left, or what it still holds after a long time."""
         end = time.monotonic() + SETTLED
         while True:
             state = self.holds()
-            if (not state["connections"] and not state["sessions"]) or time.monotonic() > end:
+            if not complaints(before or state, state) or time.monotonic() > end:
                 return state
             time.sleep(0.5)
 
@@ -86,6 +88,8 @@ class Churn:
         self._plain, self._tls = ports
         self._seed = seed
         self.lives: Counter[str] = Counter()
+        self.late: Counter[str] = Counter()
+        """Lives that were cut short because the server had waited for so long, or stood still itself."""
         self.failures: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -102,10 +106,13 @@ class Churn:
         while time.monotonic() < end:
             tls = chance.random() < 0.2
             client = Client(chance, self._tls if tls else self._plain, tls)
-            life = chance.choice(LIVES)
+            life, began = chance.choice(LIVES), time.monotonic()
             try:
                 life(client)
             except Exception as error:
+                if time.monotonic() - began >= SOON and not isinstance(error, TimeoutError):
+                    self.late[life.__name__] += 1
+                    continue
                 self.failures[f"{life.__name__}: {type(error).__name__}: {error}"[:150]] += 1
             else:
                 self.lives[life.__name__] += 1
@@ -142,10 +149,11 @@ def main(arguments: list[str]) -> int:
         churn.run(WARMING_UP * options.seconds)
         before = server.settled()
         churn.run((1 - WARMING_UP) * options.seconds)
-        after = server.settled()
+        after = server.settled(before)
         said = server.log()
     print(f"{sum(churn.lives.values())} lives, {after['opened']} sessions, removed {after['removed']}")
     print(", ".join(f"{name} {count}" for name, count in sorted(churn.lives.items())))
+    print(f"of machines that stood still: {churn.late.total()}")
     for name in ("sessions", "connections", "timers", "files", "objects"):
         print(f"{name:12} {before[name]:8} {after[name]:8}")
     print(f"{'memory, KiB':12} {before['rss'] >> 10:8} {after['rss'] >> 10:8}")
