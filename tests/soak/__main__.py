@@ -34,6 +34,8 @@ SETTINGS: dict[str, Any] = {
 SOON = min(value for value in SETTINGS.values() if isinstance(value, float))
 """Seconds after which a client that has said nothing may find that something has ended."""
 THREADS = 12
+LATE = 0.02
+"""How many lives, of all, may be cut short because somebody stood still: it happens to few."""
 SETTLED = 25.0
 """Seconds in which the last of it has to end."""
 WARMING_UP = 0.4
@@ -153,13 +155,16 @@ def main(arguments: list[str]) -> int:
         said = server.log()
     print(f"{sum(churn.lives.values())} lives, {after['opened']} sessions, removed {after['removed']}")
     print(", ".join(f"{name} {count}" for name, count in sorted(churn.lives.items())))
-    print(f"of machines that stood still: {churn.late.total()}")
+    print(f"cut short after {SOON:g} s or more: {churn.late.total()}")
     for name in ("sessions", "connections", "timers", "files", "objects"):
         print(f"{name:12} {before[name]:8} {after[name]:8}")
     print(f"{'memory, KiB':12} {before['rss'] >> 10:8} {after['rss'] >> 10:8}")
     found = complaints(before, after)
     if "Traceback" in said:
         found.append(f"the server has logged\n{said[-3000:]}")
+    late, lives = churn.late.total(), churn.lives.total()
+    if late > LATE * lives:
+        found.append(f"{late} of {lives + late} lives cut short: a machine too slow, or a server")
     found += [f"{count} x {what}" for what, count in churn.failures.most_common(10)]
     for complaint in found:
         print(f"LEAK or failure: {complaint}")
