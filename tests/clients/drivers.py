@@ -6,6 +6,7 @@ Both offer the same verbs (``verbs/*.mjs``, ``programs/``), so that one scenario
 import contextlib
 import http.server
 import json
+import os
 import queue
 import re
 import shutil
@@ -368,6 +369,12 @@ class Server:
         """Bytes of memory that it has now."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that it has taken: whoever else is busy costs none of it."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def notes(self, since: int = 0) -> "Notes":
         """What has happened since that line of the log."""
