@@ -60,7 +60,7 @@ class Both:
         self.live = Server(
             self.folder / "live.log", TWISTD, "-n", "--pidfile=", "bayeux", "--config", "bayeux.toml",
             "--set", f"authorize_url={self.site.origin}/bayeux/authorize", "--set", "authorize_cache=0",
-            "--allow-origin", self.site.origin, "--listen")
+            "--allow-origin", self.site.origin, "--set", "max_interval=3600", "--listen")
         self.site.live_port = self.live.port
         self.url = f"{self.live.origin}/bayeux"
 
