@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import time
 import tomllib
@@ -31,7 +30,7 @@ import pytest
 from selenium.webdriver import Keys
 
 from tests.clients.drivers import DEADLINE, chromium, until
-from tests.test_demos import DEMO, TWISTD, Browser, Page, Server, free_port
+from tests.test_demos import DEMO, TWISTD, Browser, Server, Watched
 
 FOLDER = DEMO / "ask_site"
 PASSWORDS = {"ann": "wool", "bo": "silk"}
@@ -40,19 +39,15 @@ PASSWORDS = {"ann": "wool", "bo": "silk"}
 class Flask(Server):
     """The site, in a process of its own."""
 
-    def __init__(self, folder: Path, live_port: int) -> None:
-        super().__init__(folder / "site.log", port=free_port())
-        self.environment = {**os.environ, "LIVE_PORT": str(live_port), "PYTHONUNBUFFERED": "1"}
-        self.folder = folder
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "site.log")
+        self.live_port = 0
+        """Is set by whoever knows it."""
 
     def start(self) -> None:
         if self.process is None:
-            with self.log.open("a") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "flask", "--app", "app.py", "run", "--port", str(self.port)],
-                    cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=subprocess.STDOUT)
-            until(self._accepts, self.log.read_text)
+            self.run([sys.executable, "-m", "flask", "--app", "app.py", "run", "--port", str(self.port)],
+                     env={**os.environ, "LIVE_PORT": str(self.live_port), "PYTHONUNBUFFERED": "1"})
 
 
 class Both:
@@ -61,12 +56,12 @@ class Both:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "mine"
         shutil.copytree(FOLDER, self.folder, ignore=shutil.ignore_patterns("__pycache__", "secret.key"))
-        port = free_port()
-        self.site = Flask(self.folder, port)
+        self.site = Flask(self.folder)
         self.live = Server(
             self.folder / "live.log", TWISTD, "-n", "--pidfile=", "bayeux", "--config", "bayeux.toml",
             "--set", f"authorize_url={self.site.origin}/bayeux/authorize", "--set", "authorize_cache=0",
-            "--allow-origin", self.site.origin, "--listen", port=port)
+            "--allow-origin", self.site.origin, "--set", "max_interval=3600", "--listen")
+        self.site.live_port = self.live.port
         self.url = f"{self.live.origin}/bayeux"
 
     def start(self) -> None:
@@ -226,15 +221,21 @@ def test_what_the_readme_says_works() -> None:
 # -- in browsers ------------------------------------------------------------------------------------
 
 
-class Notes(Page):
+class Notes(Watched):
     """A user's page."""
 
     notes = "return [...document.querySelectorAll('#notes li')].map((line) => line.innerText)"
     said = "return document.getElementById('said').textContent"
+    title = "return document.querySelector('h1')?.textContent"
 
     def log_in(self, name: str, password: str) -> None:
         self.element("#name").send_keys(name)
         self.element("#password").send_keys(password, Keys.ENTER)
+
+    def listens(self, name: str) -> None:
+        """Wait until the server has let the page in, and listen to the notes of its user."""
+        self.connected()
+        self.subscribed(f"/private/{name}")
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +264,8 @@ def test_two_users_write_to_each_other(both: Both, visit: Callable[[int], Notes]
               "return document.querySelector('.wrong')?.textContent ?? ''")
     ann.log_in("ann", "wool")
     bo.log_in("bo", "silk")
-    for page in (ann, bo):
-        page.connected()
+    ann.listens("ann")
+    bo.listens("bo")
     ann.picture("ask-site-empty")
     bo.element("#text").send_keys("Is <b>this</b> yours?", Keys.ENTER)
     bo.shows("Sent to ann.", Notes.said)
@@ -274,15 +275,25 @@ def test_two_users_write_to_each_other(both: Both, visit: Callable[[int], Notes]
     bo.picture("ask-site")
     sneak = """return (async () => {
         const {init} = await import(arguments[0] + '/client.js');
-        const client = init(arguments[0], {credentials: 'include', ...arguments[1]});
+        const transports = arguments[1];
+        let opened;
+        const socket = new Promise((resolve) => (opened = resolve));
+        class Socket extends WebSocket {
+            constructor(...address) {
+                super(...address);
+                this.addEventListener('open', opened);
+            }
+        }
+        const client = init(arguments[0], {credentials: 'include', transports, WebSocket: Socket});
         client.addEventListener('error', (event) => event.preventDefault());
+        if (transports.includes('websocket')) await socket;  // which must not be closed while it is opened
         const error = await client.subscribe('/private/ann', () => {}).ready.catch((error) => error.message);
         await client.disconnect();
         return error;
     })()"""
-    for options in ({}, {"transports": ["long-polling"]}):
-        assert bo.run(sneak, both.url, options) == "403:/private/ann:Subscription denied"
-        assert ann.run(sneak, both.url, options) is None
+    for transports in (["websocket", "long-polling"], ["long-polling"]):
+        assert bo.run(sneak, both.url, transports) == "403:/private/ann:Subscription denied"
+        assert ann.run(sneak, both.url, transports) is None
     assert [page.browser.console() for page in (ann, bo)] == [[], []]
 
 
@@ -291,12 +302,12 @@ def test_who_logs_out_hears_nothing_more(both: Both, visit: Callable[[int], Note
     asked = both.questions()
     ann.log_in("ann", "wool")
     bo.log_in("bo", "silk")
-    for page in (ann, bo):
-        page.connected()
+    ann.listens("ann")
+    bo.listens("bo")
     asked += 2 * len(["handshake", "subscribe"])
-    until(lambda: both.questions() == asked, both.site.log.read_text)  # also about what is on its way yet
+    assert both.questions() == asked
     ann.element("header button").click()
-    ann.shows("Log in", "return document.querySelector('h1').textContent")
+    ann.shows("Log in", Notes.title)
     bo.element("#text").send_keys("Still there?", Keys.ENTER)
     bo.shows("Sent to ann.", Notes.said)
     assert both.questions() == asked + 1
@@ -312,9 +323,9 @@ def test_a_site_that_is_down_lets_nobody_in_and_pages_come_back(
     both.live.stop()
     both.live.start()
     until(lambda: "cannot be asked who may do what" in both.live.log.read_text(), both.live.log.read_text)
-    ann.shows("reconnecting", Page.state)
+    ann.shows("reconnecting", Notes.state)
     both.site.start()  # where everybody is logged out
-    ann.shows("disconnected", Page.state)
+    ann.shows("disconnected", Notes.state)
     ann.run("location.reload()")
-    ann.shows("Log in", "return document.querySelector('h1').textContent")
+    ann.shows("Log in", Notes.title)
     browsers[0].console()

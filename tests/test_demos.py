@@ -25,7 +25,7 @@ import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
-from tests.clients.drivers import DEADLINE, chromium, until
+from tests.clients.drivers import DEADLINE, await_subscribed, chromium, reserve_port, until, watch
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -36,34 +36,44 @@ SIZES = {"phone": (390, 844, 2, True), "projector": (1920, 1080, 1, False)}
 class Server:
     """A server in a process of its own; it keeps its port when it is started again."""
 
-    def __init__(self, log: Path, *command: str, port: int = 0) -> None:
-        self.log, self.command, self.port = log, command, port
+    def __init__(self, log: Path, *command: str) -> None:
+        self.log, self.command, self.port = log, command, reserve_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._began = 0
+        """Where the log has what was said since the last start."""
 
     def start(self) -> None:
         """Let it run, if it does not, and wait until it answers."""
         if self.process is not None:
             return
+        self.run([*self.command, f"tcp:{self.port}:interface=127.0.0.1"])
+        self.says(rf"{self.origin}\b.*\n")
+
+    def run(self, command: list[str], **options: Any) -> None:
+        """Run a command, and wait until its port can be connected to."""
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*self.command, f"tcp:{self.port}:interface=127.0.0.1"], cwd=self.log.parent,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        if self.port == 0:
-            self.port = int(until(self._says_where, self.log.read_text)[1])
+            self._began = log.tell()
+            self.process = subprocess.Popen(command, **{"cwd": self.log.parent, **options},
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         until(self._accepts, self.log.read_text)
 
     def _runs(self) -> None:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
 
-    def _says_where(self) -> re.Match[str] | None:
-        self._runs()
-        return re.search(r"http://127\.0\.0\.1:(\d+)\b.*\n", self.log.read_text())
-
     def _accepts(self) -> bool:
         self._runs()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def says(self, pattern: str) -> str:
+        """Return what the log has of that pattern since the last start, as soon as it is written."""
+        def found() -> re.Match[str] | None:
+            self._runs()
+            return re.search(pattern, self.log.read_bytes()[self._began:].decode(errors="replace"))
+
+        match: re.Match[str] = until(found, self.log.read_text)
+        return match[0]
 
     def stop(self) -> None:
         """Ask it to end, if it runs; it has to end well, by the signal or after it."""
@@ -91,7 +101,7 @@ class Server:
     @property
     def presenter(self) -> str:
         """The presenter's link, as the log has it since the last start."""
-        return re.findall(rf"{self.origin}/\S*presenter#\S+", self.log.read_text())[-1]
+        return self.says(rf"{self.origin}/\S*presenter#\S+(?=\s)")
 
     @property
     def key(self) -> str:
@@ -138,7 +148,7 @@ class Browser:
 class Page:
     """What is open in a window."""
 
-    state = "return document.getElementById('state').dataset.state"
+    state = "return document.getElementById('state')?.dataset.state"
 
     def __init__(self, browser: Browser, address: str) -> None:
         self.browser = browser
@@ -293,6 +303,8 @@ class Chat(Page):
         self.element("#name").send_keys(Keys.CONTROL, "a", Keys.NULL, name, Keys.ENTER)
 
     def say(self, text: str) -> None:
+        """Say something, when what was said before is answered: until then the page takes nothing."""
+        self.shows(False, "return document.querySelector('#speak button').disabled")
         self.element("#text").send_keys(text, Keys.ENTER)
 
 
@@ -447,10 +459,14 @@ def test_pages_come_back_by_themselves_after_a_restart(
 
 
 def only_missed(server: Server, browser: Browser) -> None:
-    """A browser has complained of nothing but that the server was not there."""
+    """A browser has complained of nothing but that the server was not there.
+
+    A socket that was being opened then, and closed, it calls by its address.
+    """
+    socket = f"WebSocket connection to 'ws://127.0.0.1:{server.port}/bayeux' failed: "
     for line in browser.console():
         assert line.startswith(f"{server.origin}/bayeux"), line
-        assert "net::ERR_" in line
+        assert "net::ERR_" in line or socket in line
 
 
 class Slides(Page):
@@ -476,27 +492,17 @@ class Slides(Page):
         self.element("body").send_keys(key)
 
 
-class WatchedSlides(Slides):
-    """The same, with all that the server answers it kept in ``window.told``."""
+class Watched(Page):
+    """A page with all that the server answers it kept in ``window.told``."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         super().__init__(browser, "about:blank")
-        self.watcher = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": """
-            window.told = [];
-            const {fetch} = window;
-            window.fetch = async (...request) => {
-                const response = await fetch(...request);
-                window.told.push(await response.clone().text());
-                return response;
-            };
-            window.WebSocket = class extends WebSocket {
-                constructor(...address) {
-                    super(...address);
-                    this.addEventListener("message", ({data}) => window.told.push(data));
-                }
-            };
-        """})
+        self.watcher = watch(self.driver)
         self.driver.get(address)
+
+    def subscribed(self, *channels: str) -> None:
+        """Wait until the server has said that it is."""
+        await_subscribed(self.driver, *channels)
 
     def leave(self) -> None:
         self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", self.watcher)
@@ -604,8 +610,11 @@ def test_slideshow_presenter_s_page_says_what_it_needs(
 def test_slideshow_key_is_in_no_request(server: Server, visit: Callable[..., Any]) -> None:
     presenter = present(server, visit)
     assert len(server.key) >= 32
-    fetched = presenter.run("return performance.getEntries().map((entry) => entry.name).slice(1)")
-    assert len(fetched) > 10
+    presenter.shows(True, Slides.drawn)
+    # What has been fetched is in the list a little later than it is seen.
+    fetched = presenter.await_true("""
+        const names = performance.getEntries().map((entry) => entry.name).slice(1);
+        return names.length > 10 && names""")
     assert not any(server.key in address for address in fetched)
 
 
@@ -640,15 +649,16 @@ def test_slideshow_presenter_sees_what_comes_next(server: Server, visit: Callabl
 def test_slideshow_viewers_learn_no_address_before_its_slide_is_shown(server: Server,
                                                                       visit: Callable[..., Any]) -> None:
     turn(server, 3)
-    viewer = visit(1, server.origin + "/slideshow/", WatchedSlides)
+    viewer = visit(1, server.origin + "/slideshow/", Watched)
     viewer.shows("3 of 8", Slides.place)
     for number in (4, 7):
         turn(server, number)
         viewer.shows(f"{number} of 8", Slides.place)
     slides = deck(server)
-    fetched = viewer.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
-    assert [name.partition("/slideshow/")[2] for name in fetched if "/slides/" in name] == [
-        slides[number - 1]["address"] for number in (3, 4, 7)]
+    # What has been fetched is in the list a little later than it is seen.
+    viewer.shows([f"{server.origin}/slideshow/{slides[number - 1]['address']}" for number in (3, 4, 7)], """
+        const names = performance.getEntriesByType('resource').map((entry) => entry.name);
+        return names.filter((name) => name.includes('/slides/'))""")
 
     viewer.await_true("return told.join().includes(arguments[0])", slides[6]["address"])
     told = viewer.run("return told.join() + document.documentElement.outerHTML")
@@ -745,17 +755,15 @@ def test_chat_refuses_what_cannot_be_said(server: Server, text: Any) -> None:
 # The demos outside the command.
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+free_port = reserve_port
 
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Run a program as a server of its own."""
     with ExitStack() as stack:
-        def alone(*command: str, port: int = 0) -> Server:
-            server = Server(tmp_path / "log", sys.executable, *command, port=port)
+        def alone(*command: str) -> Server:
+            server = Server(tmp_path / "log", sys.executable, *command)
             stack.callback(server.stop)
             server.start()
             return server
@@ -765,7 +773,7 @@ def alone(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def test_embedding_application_tells_every_page(alone: Callable[..., Server],
                                                 visit: Callable[..., Any]) -> None:
-    server = alone(str(DEMO / "embed.py"), port=free_port())  # it does not say where it listens
+    server = alone(str(DEMO / "embed.py"))
     pages = [visit(browser, server.origin + "/") for browser in (0, 1)]
     news = "return [...document.querySelectorAll('li')].map((line) => line.textContent)"
 

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from tests.clients.drivers import DEADLINE, chromium, until
-from tests.test_demos import TWISTD, Browser, Server, WatchedSlides, free_port
+from tests.clients.drivers import DEADLINE, chromium, reserve_port
+from tests.test_demos import TWISTD, Browser, Server, Watched
 from tests.test_publishers import COMMANDS, PAYLOADS, PUBLISH, Site, in_haste
 
-DJANGO_PORT = free_port()
+DJANGO_PORT, NOBODYS_PORT = reserve_port(), reserve_port()
 
 
 class Listener:
@@ -73,9 +73,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     subprocess.run([sys.executable, "-m", "bayeux", "keygen", "web-a.key"], cwd=folder, check=True,
                    capture_output=True)
     server = Server(folder / "log", TWISTD, "-n", "--pidfile=", "bayeux", "--config", "bayeux.toml",
+                    "--set", "max_interval=3600",  # a publisher may take its time
                     "--allow-origin", f"http://127.0.0.1:{DJANGO_PORT}", "--listen")
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()
@@ -174,18 +175,15 @@ class Django(Server):
     """The guest book."""
 
     def __init__(self, log: Path, environment: dict[str, str]) -> None:
-        super().__init__(log, port=DJANGO_PORT)
+        super().__init__(log)
+        self.port = DJANGO_PORT
         self.environment = environment
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.opener = urllib.request.build_opener(cookies)
 
     def start(self) -> None:
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(PUBLISH / "django_view.py"), f"127.0.0.1:{self.port}"],
-                cwd=self.log.parent, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT)
-        until(self._accepts, self.log.read_text)
+        self.run([sys.executable, str(PUBLISH / "django_view.py"), f"127.0.0.1:{self.port}"],
+                 env=self.environment)
 
     def write(self, name: str, text: str) -> str:
         """Fill in the form and send it; the value is the page that comes then."""
@@ -217,11 +215,12 @@ def test_a_comment_of_the_django_site_appears_on_open_pages(
         guest_book: Callable[..., Django], listener: Listener) -> None:
     book = guest_book()
     with chromium() as driver:
-        page = WatchedSlides(Browser(driver), book.origin)
-        page.await_true("return told.some((answer) => answer.includes('/meta/subscribe'))")
+        page = Watched(Browser(driver), book.origin)
+        page.subscribed("/comments/guestbook")
         with listener.listening() as heard:
             assert "<b>Ann</b>" in book.write("Ann", HURT)
-        assert json.loads(heard[0])[0]["data"] == {"id": 1, "name": "Ann", "text": HURT}
+        [comment] = [message["data"] for message in json.loads(heard[0]) if "data" in message]
+        assert comment == {"id": 1, "name": "Ann", "text": HURT}
         lines = "return [...document.querySelectorAll('li')].map((line) => line.textContent)"
         page.shows([f"Ann {HURT}"], lines)
         page.element("#id_name").send_keys("Bo")
@@ -233,7 +232,7 @@ def test_a_comment_of_the_django_site_appears_on_open_pages(
 
 
 def test_a_comment_is_saved_though_nobody_can_be_told(guest_book: Callable[..., Django]) -> None:
-    book = guest_book(BAYEUX_URL=f"http://127.0.0.1:{free_port()}/bayeux")
+    book = guest_book(BAYEUX_URL=f"http://127.0.0.1:{NOBODYS_PORT}/bayeux")
     assert "Is anybody there?" in book.write("Ann", "Is anybody there?")
     assert "comment 1 is not published: no reply from http://127.0.0.1:" in book.log.read_text()
 

@@ -15,17 +15,10 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.clients.drivers import DEADLINE, chromium, until
+from tests.clients.drivers import DEADLINE, await_subscribed, chromium, reserve_port, until, watch
 from tests.test_tutorials import DOCS, blocks
 
 PAGE = DOCS / "tutorial" / "chat.rst"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Reader:
@@ -34,7 +27,7 @@ class Reader:
     def __init__(self, folder: Path, page: Path = PAGE) -> None:
         self.folder = folder
         self.page = page
-        self.ports = {"8080": str(free_port()), "8000": str(free_port())}
+        self.ports = {"8080": str(reserve_port()), "8000": str(reserve_port())}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         commands = folder / "bin"
         commands.mkdir()
@@ -119,6 +112,7 @@ def test_it_works_to_the_letter(reader: Reader) -> None:
     reader.start(serve, "8080")
     reader.start(serve_page, "8000")
     with chromium() as driver:
+        watch(driver)
         chat(reader, driver, hello)
         hears(reader, driver, listen)
         said = [(reader.run(command), output) for command, output in make_key]
@@ -128,24 +122,27 @@ def test_it_works_to_the_letter(reader: Reader) -> None:
         shows(driver, "state", "reconnecting")
         reader.start(serve, "8080")
         shows(driver, "state", "connected")
-        open_page(reader, driver)
+        open_page(reader, driver, "/chat/lobby", "/news/*")
         said += [(reader.run(command), output) for command, output in try_it]
         assert [actual for actual, _ in said] == [expected for _, expected in said]
         shows(driver, "news", "It works")
         assert "I was here" not in driver.page_source
 
 
-def open_page(reader: Reader, driver: Chrome) -> None:
+def open_page(reader: Reader, driver: Chrome, *channels: str) -> None:
+    """Open the page in a window that is watched; it hears of these channels then."""
     driver.get(f"http://127.0.0.1:{reader.ports['8000']}/")
     shows(driver, "state", "connected")
+    await_subscribed(driver, *channels)
 
 
 def chat(reader: Reader, driver: Chrome, hello: Any) -> None:
     """Talk from one window to another, and from the shell to both."""
-    open_page(reader, driver)
+    open_page(reader, driver, "/chat/lobby")
     first = driver.current_window_handle
     driver.switch_to.new_window("window")
-    open_page(reader, driver)
+    watch(driver)
+    open_page(reader, driver, "/chat/lobby")
     say(driver, "Ann", "<b>hello</b>")
     said = "Ann: <b>hello</b>"
     shows(driver, "said", said)

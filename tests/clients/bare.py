@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from drivers import DEADLINE
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 PATIENCE = 3.0
-"""Seconds after which an answer is taken for lost."""
+"""Seconds after which an answer is taken for lost, where the network may lose it."""
 LOST = (OSError, http.client.HTTPException, WebSocketException, ValueError)
 """What is raised where an answer does not come, or not as a whole."""
 
@@ -26,7 +27,8 @@ Headers = dict[str, str]
 class Polling:
     """Long-polling or, with ``jsonp``, callback-polling."""
 
-    def __init__(self, url: str, cookies: Headers, jsonp: bool = False) -> None:
+    def __init__(self, url: str, cookies: Headers, jsonp: bool = False, patience: float = DEADLINE) -> None:
+        self.patience = patience
         self.parts = urlsplit(url)
         self.cookies = cookies
         self.jsonp = jsonp
@@ -34,7 +36,7 @@ class Polling:
 
     def exchange(self, messages: Messages) -> Iterator[Messages]:
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(self.parts.netloc, timeout=PATIENCE)
+            self.connection = http.client.HTTPConnection(self.parts.netloc, timeout=self.patience)
         text = json.dumps(messages)
         if self.jsonp:
             self.connection.request("GET", f"{self.parts.path}?jsonp=got&message={quote(text)}",
@@ -57,7 +59,8 @@ class Polling:
 
 
 class WebSocket:
-    def __init__(self, url: str, cookies: Headers) -> None:
+    def __init__(self, url: str, cookies: Headers, patience: float = DEADLINE) -> None:
+        self.patience = patience
         self.url = url.replace("http", "ws", 1)
         self.cookies = cookies
         self.stack = ExitStack()
@@ -66,12 +69,12 @@ class WebSocket:
     def exchange(self, messages: Messages) -> Iterator[Messages]:
         if self.socket is None:
             self.socket = self.stack.enter_context(connect(
-                self.url, open_timeout=PATIENCE, close_timeout=0, compression=None, ping_interval=None,
+                self.url, open_timeout=self.patience, close_timeout=0, compression=None, ping_interval=None,
                 proxy=None, additional_headers=self.cookies))
         self.socket.send(json.dumps(messages))
         left = {message["id"] for message in messages}
         while left:
-            received = json.loads(self.socket.recv(timeout=PATIENCE))
+            received = json.loads(self.socket.recv(timeout=self.patience))
             left -= {message.get("id") for message in received}
             yield received
 
@@ -83,8 +86,8 @@ class WebSocket:
 class EventSource(Polling):
     """Polling, with an event stream beside it as soon as there is a session."""
 
-    def __init__(self, url: str, cookies: Headers, subscriber: "Subscriber") -> None:
-        super().__init__(url, cookies)
+    def __init__(self, url: str, cookies: Headers, subscriber: "Subscriber", patience: float) -> None:
+        super().__init__(url, cookies, patience=patience)
         self.subscriber = subscriber
         self.listener: threading.Thread | None = None
         self.streams = 0
@@ -97,7 +100,7 @@ class EventSource(Polling):
 
     def _listen(self) -> None:
         while not self.subscriber.over.is_set():
-            stream = http.client.HTTPConnection(self.parts.netloc, timeout=PATIENCE)
+            stream = http.client.HTTPConnection(self.parts.netloc, timeout=self.patience)
             try:
                 stream.request("GET", f"{self.parts.path}/{self.subscriber.client_id}",
                                headers={"Accept": "text/event-stream", **self.cookies})
@@ -115,13 +118,14 @@ class EventSource(Polling):
 class Subscriber(threading.Thread):
     """Subscribes to one channel and connects, by one transport or by any of several, whatever happens."""
 
-    def __init__(self, url: str, channel: str, *transports: str, ack: bool) -> None:
+    def __init__(self, url: str, channel: str, *transports: str, ack: bool,
+                 patience: float = DEADLINE) -> None:
         super().__init__(daemon=True, name=f"{'+'.join(transports)}{' with ack' if ack else ''}")
         cookies: Headers = {}
-        carriers = {"long-polling": lambda: Polling(url, cookies),
-                    "callback-polling": lambda: Polling(url, cookies, jsonp=True),
-                    "websocket": lambda: WebSocket(url, cookies),
-                    "eventsource": lambda: EventSource(url, cookies, self)}
+        carriers = {"long-polling": lambda: Polling(url, cookies, patience=patience),
+                    "callback-polling": lambda: Polling(url, cookies, jsonp=True, patience=patience),
+                    "websocket": lambda: WebSocket(url, cookies, patience),
+                    "eventsource": lambda: EventSource(url, cookies, self, patience)}
         self.carriers = {name: carriers[name]() for name in transports}
         self.channel = channel
         self.ack: int | None = None
@@ -137,6 +141,11 @@ class Subscriber(threading.Thread):
         self.over = threading.Event()
         self.subscribed = threading.Event()
         self.refusal: dict[str, Any] | None = None
+
+    def trust(self) -> None:
+        """Take no answer for lost any more by any connection that is made from now on."""
+        for carrier in self.carriers.values():
+            carrier.patience = DEADLINE
 
     def run(self) -> None:
         hello = {"channel": "/meta/handshake", "version": "1.0",

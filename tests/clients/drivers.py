@@ -6,6 +6,7 @@ Both offer the same verbs (``verbs/*.mjs``, ``programs/``), so that one scenario
 import contextlib
 import http.server
 import json
+import os
 import queue
 import re
 import shutil
@@ -37,6 +38,23 @@ def until(condition: Callable[[], Any], what: Callable[[], Any], pause: float = 
         assert time.monotonic() < end, f"waited {DEADLINE} s in vain: {what()}"
         time.sleep(pause)
     return value
+
+
+_RESERVED: list[socket.socket] = []
+
+
+def reserve_port() -> int:
+    """Return a port of 127.0.0.1 that is ours until we end: nobody listens there but whom we tell of it.
+
+    A port that is only found free may be somebody else's when it is used, or when a server that listened
+    there is started again.  A socket that is bound, and does not listen, keeps it from all who take any port;
+    who wants this one, and says as all servers do that the address may be used again, can have it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _RESERVED.append(held)
+    return int(held.getsockname()[1])
 
 
 class VerbFailedError(Exception):
@@ -247,6 +265,43 @@ def chromium() -> Iterator[webdriver.Chrome]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
+WATCH = """
+    window.told = [];
+    const {fetch} = window;
+    window.fetch = async (...request) => {
+        const response = await fetch(...request);
+        window.told.push(await response.clone().text());
+        return response;
+    };
+    window.WebSocket = class extends WebSocket {
+        constructor(...address) {
+            super(...address);
+            this.addEventListener("message", ({data}) => window.told.push(data));
+        }
+    };
+"""
+SUBSCRIBED = """
+    const agreed = new Set(told.filter((answer) => answer.startsWith("[{")).flatMap(JSON.parse)
+        .filter((message) => message.channel === "/meta/subscribe" && message.successful)
+        .map((message) => message.subscription));
+    return arguments[0].every((channel) => agreed.has(channel));
+"""
+
+
+def watch(driver: webdriver.Chrome) -> dict[str, Any]:
+    """Keep all that servers answer to the pages of this window in their ``told``; returns what ends that."""
+    return driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+
+
+def await_subscribed(driver: webdriver.Chrome, *channels: str) -> None:
+    """Wait until the server has said to the page, which is watched, that it is subscribed to these.
+
+    That it is connected says nothing of that: what is published then may come before the subscription.
+    """
+    until(lambda: driver.execute_script(SUBSCRIBED, channels),
+          lambda: f"{channels} in {driver.execute_script('return told')}", pause=0.05)
+
+
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Files of this folder, without a word."""
 
@@ -281,8 +336,7 @@ class Server:
     """The server under test: the same port through all its restarts."""
 
     def __init__(self, log: Path, **settings: Any) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = reserve_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/bayeux"
         self.log = log
@@ -316,9 +370,15 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that it has taken: whoever else is busy costs none of it."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def notes(self, since: int = 0) -> "Notes":
         """What has happened since that line of the log."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()[since:]]
+        lines = [json.loads(line) for line in self._lines()[since:]]
         return Notes(*([line for line in lines if key in line] for key in ("method", "message")),
                      [line["ended"] for line in lines if "ended" in line])
 
@@ -334,4 +394,8 @@ class Server:
 
     def mark(self) -> int:
         """The line that the log has come to."""
-        return len(self.log.read_text().splitlines())
+        return len(self._lines())
+
+    def _lines(self) -> list[str]:
+        """The lines of the log; the last one may be half written, and is none yet."""
+        return self.log.read_text().split("\n")[:-1]

@@ -68,6 +68,7 @@ class Connection:
     passed: dict[str, int] = field(default_factory=lambda: {"up": 0, "down": 0})
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     is_upgraded: bool = False
+    is_over: bool = False
 
 
 class Proxy:
@@ -99,9 +100,8 @@ class Proxy:
         return self._run(self._stall())
 
     def heal(self) -> None:
-        """Have no mishaps any more: who has had one before is cut."""
-        self.faults = perfect
-        self.cut()
+        """Have no mishaps any more: who has had one before is cut, and no copy comes from now on."""
+        self._run(self._heal())
 
     def close(self) -> None:
         self._run(self._close())
@@ -126,17 +126,27 @@ class Proxy:
             self._end(connection)
         return len(self.connections)
 
+    async def _heal(self) -> None:
+        self.faults = perfect
+        await self._cut()
+        await self._uncopy()
+
+    async def _uncopy(self) -> None:
+        """Send what was to be sent once more no more, and take back what is sent."""
+        for copy in self.copies:
+            copy.cancel()
+        await asyncio.gather(*self.copies, return_exceptions=True)
+
     async def _close(self) -> None:
         self.listening.close()
         await self._cut()
-        for copy in self.copies:
-            copy.cancel()
-        await asyncio.gather(*self.copies, *(connection.task for connection in self.connections),
-                             return_exceptions=True)
+        await self._uncopy()
+        await asyncio.gather(*(connection.task for connection in self.connections), return_exceptions=True)
 
     def _end(self, connection: Connection) -> None:
         """Reset both sides: what they have not read is gone."""
         self.cuts += 1
+        connection.is_over = True
         connection.flowing.set()
         for writer in (connection.writer, connection.server):
             if writer is not None:
@@ -166,6 +176,8 @@ class Proxy:
             await connection.flowing.wait()
             if faults.delay:
                 await asyncio.sleep(self.chance.uniform(0, faults.delay))
+            if connection.is_over:
+                return
             if way == "up":
                 connection.is_upgraded |= b"\r\nUpgrade: websocket" in data
                 if connection.is_upgraded and self.refuses_upgrades:
@@ -205,10 +217,12 @@ class Proxy:
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.server_port)
             self.duplicated += 1
-            writer.write(request)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(65536), 1.0)
-            writer.transport.abort()
+            try:
+                writer.write(request)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(65536), 1.0)
+            finally:
+                writer.transport.abort()
 
 
 class Network:

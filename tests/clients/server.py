@@ -81,7 +81,9 @@ def main(port: str, path: str, settings: str) -> None:
     reactor.addSystemEventTrigger("before", "shutdown", bayeux.stopService)
     endpoint = endpoints.TCP4ServerEndpoint(reactor, int(port), interface="127.0.0.1")
     listening = endpoint.listen(LoggingSite(root, notes))
-    listening.addCallbacks(lambda _: print("listening", flush=True), lambda why: why.printTraceback())
+    # It is said when signals are taken care of, or a SIGTERM at once would find nobody to end well.
+    listening.addCallbacks(lambda _: reactor.callWhenRunning(print, "listening", flush=True),
+                           lambda why: why.printTraceback())
     reactor.run()
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from bare import Publisher, Subscriber
+from bare import PATIENCE, Publisher, Subscriber
 from drivers import Program, Server, until
 from proxy import Network, rough
 
@@ -39,6 +39,16 @@ def flow(publisher: Publisher, events: int) -> None:
         time.sleep(PAUSE)
 
 
+def suffer(publisher: Publisher, net: Network, cuts: int, duplicates: int = 0) -> None:
+    """Publish on until nobody has been spared."""
+    def suffered() -> bool:
+        publisher.publish(BATCH)
+        return (all(proxy.cuts >= cuts for proxy in net.proxies)
+                and sum(proxy.duplicated for proxy in net.proxies) >= duplicates)
+
+    until(suffered, lambda: [(SEED, proxy.cuts, proxy.duplicated) for proxy in net.proxies], PAUSE)
+
+
 def test_no_event_is_lost_doubled_or_out_of_order_on_any_transport(server: Server, net: Network) -> None:
     channel = f"/torture/{SEED}"
     acknowledging = ([POLLING], [JSONP], [WEBSOCKET], [EVENTSOURCE], [POLLING, JSONP, WEBSOCKET],
@@ -47,7 +57,7 @@ def test_no_event_is_lost_doubled_or_out_of_order_on_any_transport(server: Serve
     for ack, choices in ((True, acknowledging), (False, ([POLLING], [JSONP], [WEBSOCKET], [EVENTSOURCE]))):
         for transports in choices:
             proxy = net.proxy(server.port, rough(f"{SEED}/{transports}/{ack}", most=40_000))
-            subscriber = Subscriber(proxy.url, channel, *transports, ack=ack)
+            subscriber = Subscriber(proxy.url, channel, *transports, ack=ack, patience=PATIENCE)
             subscribers.append(subscriber)
             subscriber.start()
     publisher = Publisher(server.url, channel)
@@ -55,10 +65,14 @@ def test_no_event_is_lost_doubled_or_out_of_order_on_any_transport(server: Serve
         until(lambda: all(subscriber.subscribed.is_set() for subscriber in subscribers),
               lambda: f"seed {SEED}: {[(s.name, s.subscribed.is_set(), s.refusal) for s in subscribers]}")
         flow(publisher, EVENTS)
-        # At last the network is good, so that those without acknowledgement get what is published then.
-        before = {subscriber: subscriber.connects for subscriber in subscribers}
+        suffer(publisher, net, cuts=3, duplicates=20)
+        # At last the network is good, so that those without acknowledgement get what is published then: of
+        # two more connects that are answered, the second was sent by the good network.
+        for subscriber in subscribers:
+            subscriber.trust()
         for proxy in net.proxies:
             proxy.heal()
+        before = {subscriber: subscriber.connects for subscriber in subscribers}
         until(lambda: all(subscriber.connects >= connects + 2 for subscriber, connects in before.items()),
               lambda: f"seed {SEED}: {[(s.name, s.connects, s.refusal) for s in subscribers]}")
         calm = publisher.published
@@ -86,8 +100,6 @@ def test_no_event_is_lost_doubled_or_out_of_order_on_any_transport(server: Serve
         else:
             assert sorted(set(subscriber.received)) == subscriber.received, told
             assert subscriber.received[-(publisher.published - calm):] == everything[calm:], told
-        assert proxy.cuts >= 5, f"{told}: it was spared"
-    assert sum(proxy.duplicated for proxy in net.proxies) >= 20
 
 
 REAL = {
@@ -115,6 +127,7 @@ def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Net
         for _ in range(EVENTS // 10 // BATCH):
             publisher.publish(BATCH)
             time.sleep(5 * PAUSE)
+        suffer(publisher, net, cuts=3)
         publisher.close()
         for proxy in net.proxies:
             proxy.heal()
@@ -125,7 +138,6 @@ def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Net
                   lambda: f"{told}; {client.received[-3:]}, {client.said()}")  # noqa: B023 - as above
             print(told)
             assert client.received == everything, told
-            assert proxy.cuts >= 3, f"{told}: it was spared"
     finally:
         for client in clients.values():
             client.close()

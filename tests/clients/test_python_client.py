@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from drivers import DEADLINE, Server
+from drivers import DEADLINE, Server, reserve_port
 from proxy import Network, rough
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from bayeux.client import (
     BayeuxClient,
+    ClientExtension,
     ClientSettings,
+    Closed,
     ConnectTimeout,
     PublishRefused,
     State,
@@ -30,32 +32,53 @@ from tests.bench.servers import faye
 HERE = Path(__file__).parent
 WEBSOCKET, POLLING = "websocket", "long-polling"
 BOTH = (WEBSOCKET, POLLING)
-QUICK = ClientSettings(first_backoff=0.1, max_backoff=0.5, network_delay=2.0, open_timeout=1.0,
-                       ping_interval=1.0)
+QUICK = ClientSettings(first_backoff=0.1, max_backoff=0.5)
+IMPATIENT = ClientSettings(first_backoff=0.1, max_backoff=0.5, network_delay=2.0, open_timeout=1.0,
+                           ping_interval=1.0)
+"""Finds out soon about a connection by which nothing comes; and so takes what is slow for lost."""
 
 ensure = pytest_twisted.ensureDeferred
 transports = pytest.mark.parametrize("transports", [(WEBSOCKET,), (POLLING,), BOTH], ids="+".join)
 
 
-async def until(condition: Callable[[], Any], what: Callable[[], Any] = lambda: "") -> Any:
+async def until(condition: Callable[[], Any], what: Callable[[], Any] = lambda: "",
+                pause: float = 0.02) -> Any:
     """Wait, while the reactor runs, for the first true value."""
     end = reactor.seconds() + DEADLINE
     while not (value := condition()):
         assert reactor.seconds() < end, f"waited {DEADLINE} s in vain: {what()}"
-        await deferLater(reactor, 0.02, lambda: None)
+        await deferLater(reactor, pause, lambda: None)
     return value
+
+
+class Connects(ClientExtension):
+    """Counts the connects that were answered."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+
+    def incoming(self, message: dict[str, Any]) -> None:
+        self.answered += message["channel"] == "/meta/connect"
 
 
 class Clients:
     """Makes clients that are gone after the test."""
 
     def __init__(self) -> None:
-        self.all: list[BayeuxClient] = []
+        self.all: dict[BayeuxClient, Connects] = {}
 
     def make(self, url: str, chosen: tuple[str, ...] = BOTH, **options: Any) -> BayeuxClient:
         options.setdefault("settings", QUICK)
-        self.all.append(BayeuxClient(url, transports=chosen, **options))
-        return self.all[-1]
+        connects = Connects()
+        client = BayeuxClient(url, transports=chosen, extensions=[connects], **options)
+        self.all[client] = connects
+        return client
+
+    async def connect_is_held(self, client: BayeuxClient) -> None:
+        """Wait until the server has held a connect as long as it does, and answered."""
+        connects = self.all[client]
+        before = connects.answered
+        await until(lambda: connects.answered >= before + 2)  # the first of them may have had an event
 
     async def connect(self, url: str, chosen: tuple[str, ...] = BOTH, **options: Any) -> BayeuxClient:
         client = self.make(url, chosen, **options)
@@ -126,7 +149,7 @@ async def test_our_server(server: Server, clients: Clients, transports: tuple[st
         await client.subscribe("/no/*/way")
     with pytest.raises(PublishRefused, match="405"):
         await client.publish("/hello/*", 1)
-    await deferLater(reactor, 2.5, lambda: None)  # a connect is held to its end
+    await clients.connect_is_held(client)
     assert (client.state, client.metrics.losses) == (State.CONNECTED, 0)
 
 
@@ -145,7 +168,7 @@ async def test_cometd(cometd_url: str, clients: Clients, chosen: tuple[str, ...]
     """It has no WebSocket; with the ack extension."""
     client = await scenario(clients, cometd_url, chosen)
     assert client.transport == POLLING
-    await deferLater(reactor, 2.5, lambda: None)
+    await clients.connect_is_held(client)
     assert (client.state, client.metrics.losses) == (State.CONNECTED, 0)
 
 
@@ -211,10 +234,14 @@ async def test_a_server_that_is_killed_is_missed_and_found_again(tmp_path: Path,
 
 
 @ensure
-async def test_a_server_that_is_not_there_fails_a_connect_in_time(clients: Clients, server: Server) -> None:
-    client = clients.make("http://127.0.0.1:1/bayeux")
+async def test_a_server_that_is_not_there_fails_a_connect_in_time(clients: Clients) -> None:
+    client = clients.make(f"http://127.0.0.1:{reserve_port()}/bayeux")
+    connecting = client.connect()
+    await until(lambda: client.metrics.failures["ConnectionFailed"])
     with pytest.raises(ConnectTimeout, match="refused"):
-        await client.connect(timeout=0.5)
+        await client.connect(timeout=0.1)
+    with pytest.raises(Closed):
+        await connecting
     assert client.state is State.DISCONNECTED
 
 
@@ -248,7 +275,7 @@ async def test_a_half_open_connection_is_found_out(server: Server, net: Network,
     proxy = net.proxy(server.port)
     channel = f"/half/{len(transports)}/{transports[0]}"
     publisher = await clients.connect(server.url)
-    client = await clients.connect(proxy.url, transports)
+    client = await clients.connect(proxy.url, transports, settings=IMPATIENT)
     events = await client.subscribe(channel)
     assert proxy.stall() > 0
     await publisher.publish(channel, "lost at first")
@@ -260,7 +287,7 @@ async def test_a_half_open_connection_is_found_out(server: Server, net: Network,
 async def test_a_publish_on_a_half_open_connection_is_uncertain(server: Server, net: Network,
                                                                clients: Clients) -> None:
     proxy = net.proxy(server.port)
-    client = await clients.connect(proxy.url)
+    client = await clients.connect(proxy.url, (WEBSOCKET,), settings=IMPATIENT)
     proxy.stall()
     with pytest.raises(Uncertain):
         await client.publish("/uncertain", 1)
@@ -294,21 +321,27 @@ async def test_with_acknowledgement_nothing_is_lost_doubled_or_out_of_order(
     proxies = []
     for chosen in ((WEBSOCKET,), (POLLING,), BOTH):
         proxy = net.proxy(server.port)
-        client = await clients.connect(proxy.url, chosen)
+        client = await clients.connect(proxy.url, chosen, settings=IMPATIENT)
         got = heard["+".join(chosen)] = []
         await client.subscribe("/torture/python", lambda event, got=got: got.append(event.data))
         proxy.faults = rough(f"1/{chosen}", most=8_000)
         proxy.cut()
         proxies.append(proxy)
-    for first in range(0, 300, 10):
+    published = 0
+
+    def suffered() -> bool:
+        """Publish some more, and say whether it is enough, and nobody was spared."""
+        nonlocal published
         with publisher.batch():
-            for number in range(first, first + 10):
-                publisher.publish("/torture/python", number)
-        await deferLater(reactor, 0.05, lambda: None)
+            for _ in range(10):
+                publisher.publish("/torture/python", published)
+                published += 1
+        return published >= 300 and all(proxy.cuts >= 3 for proxy in proxies)
+
+    await until(suffered, lambda: [proxy.cuts for proxy in proxies], pause=0.05)
     for proxy in proxies:
         proxy.heal()
     for name, got in heard.items():
-        await until(lambda: got and got[-1] == 299, lambda: (name, got[-5:]))  # noqa: B023 - called at once
-        assert got == list(range(300)), name
-    for proxy in proxies:
-        assert proxy.cuts >= 3
+        await until(lambda: got and got[-1] == published - 1,  # noqa: B023 - called at once
+                    lambda: (name, got[-5:]))  # noqa: B023 - as above
+        assert got == list(range(published)), name

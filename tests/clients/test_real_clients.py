@@ -10,6 +10,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ KINDS = {
     "faye-jsonp-cross-origin": abroad("faye", JSONP, disable="websocket,cross-origin-long-polling"),
     "dojox": page("dojox", FORM, TEXT_JSON),
     "dojox-extensions": page("dojox", FORM, TEXT_JSON, extensions="ack,timesync,timestamp"),
-    "dojox-cross-origin": abroad("dojox", JSONP, connectTimeout="2500"),
+    "dojox-cross-origin": abroad("dojox", JSONP),
     "aiocometd": aiocometd(JSON, WEBSOCKET),
     "aiocometd-long-polling": aiocometd(JSON, transports="long-polling"),
     "own": page("own", JSON, WEBSOCKET),
@@ -289,12 +290,13 @@ def check_messages(notes: Notes, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", EXTENDED.values(), ids=EXTENDED)
 def test_extended_clients_learn_the_servers_time(world: World, root: str) -> None:
+    began = time.monotonic()
     client = world.client()
     client.subscribe(f"{root}/exact")
     client.publish(f"{root}/exact", "event")
     expect(client, 0, (f"{root}/exact", "event"))
-    # offset and lag together, as dojox.cometd takes the one for the other
-    assert abs(client.call("shift") / 1000 + 3600) < 5
+    # offset and lag together, as dojox.cometd takes the one for the other; no message took longer than all
+    assert abs(client.call("shift") / 1000 + 3600) < 1 + time.monotonic() - began
     stamps = client.call("stamps")
     assert len(stamps) >= 4
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d", stamp) for stamp in stamps), stamps
@@ -350,6 +352,8 @@ def test_each_client_comes_back_after_a_restart(world: World, how: signal.Signal
     exact, below = f"{root}/exact", f"{root}/all/a/b"
     alice, bob = pair = world.client(), world.client()
     for client in pair:
+        if world.kind.page == "dojox":  # it notices a lost JSONP request by the time alone
+            client.call("losePatience", 2000, 2500)
         client.subscribe(exact)
         client.subscribe(f"{root}/all/**")
     bob.publish(exact, "before")

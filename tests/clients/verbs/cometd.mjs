@@ -9,7 +9,7 @@ const EXTENSIONS = {
 
 const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-export default function verbs(url, { transports, extensions = "", maxNetworkDelay = "10000" }) {
+export default function verbs(url, { transports, extensions = "" }) {
     const client = new CometD();
     const arrived = [];
     const received = [];
@@ -38,9 +38,7 @@ export default function verbs(url, { transports, extensions = "", maxNetworkDela
             client.unregisterTransport(type);
         }
     }
-    client.configure({
-        url, logLevel: "warn", backoffIncrement: 250, maxNetworkDelay: Number(maxNetworkDelay),
-    });
+    client.configure({ url, logLevel: "warn", backoffIncrement: 250 });
 
     let connected = false;
     const subscribe = (channel, callback) => {
@@ -93,6 +91,7 @@ export default function verbs(url, { transports, extensions = "", maxNetworkDela
             client.publishBinary(channel, bytes.buffer, last, meta, callback);
         }),
         binary: () => binary,
+        losePatience: (maxNetworkDelay) => client.configure({ maxNetworkDelay }),
         clientId: () => client.getClientId(),
         carrier: () => client.getTransport()?.type,
         shift: () => sync.getTimeOffset() + sync.getNetworkLag(),

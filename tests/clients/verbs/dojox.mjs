@@ -1,10 +1,7 @@
 // dojox.cometd of Dojo 1.7 behind the common verbs; browser only.
 // It is an object, not a class, and forgets its subscriptions at every handshake.
 
-export default function verbs(dojo, cometd, url, { connectTimeout = "0" }) {
-    cometd.expectedNetworkDelay = 2000;
-    cometd.connectTimeout = Number(connectTimeout);  // it notices a lost JSONP request only by this
-
+export default function verbs(dojo, cometd, url) {
     const arrived = [];
     const received = [];
     const stamps = [];
@@ -68,6 +65,9 @@ export default function verbs(dojo, cometd, url, { connectTimeout = "0" }) {
             sending = { data, settle };
             cometd.publish(channel, data);
         }),
+        losePatience: (expectedNetworkDelay, connectTimeout) => {
+            Object.assign(cometd, { expectedNetworkDelay, connectTimeout });
+        },
         arrived: () => arrived,
         received: () => received,
         stamps: () => stamps,

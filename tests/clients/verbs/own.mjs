@@ -22,10 +22,12 @@ export default function verbs(init, url, WebSocket, { transports = "websocket,lo
     };
     const observedFetch = async (...request) => {
         const response = await fetch(...request);
-        if (response.ok) {
-            observe(await response.clone().json(), "long-polling");
+        if (!response.ok) {
+            return response;
         }
-        return response;
+        const messages = await response.json();
+        observe(messages, "long-polling");
+        return { ok: true, json: async () => messages };  // now: what has arrived is not given up any more
     };
     class ObservedWebSocket extends WebSocket {
         constructor(...parameters) {
