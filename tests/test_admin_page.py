@@ -24,7 +24,8 @@ from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from tests.api import KEY
-from tests.clients.drivers import DEADLINE, chromium, reserve_port, until
+from tests.clients.drivers import DEADLINE, chromium, until
+from tests.ports import free_port
 from tests.test_tap import TWISTD
 
 SECRET = "k3y-DEMO-5f0c2b9e6d1a4c7f8e3b2a1d0c9f8e7d"
@@ -52,7 +53,7 @@ class Server:
             (folder / name).write_text(text)
             (folder / name).chmod(0o600)
         self.log = folder / "log"
-        self.port = reserve_port()
+        self.port = free_port()
         self.url = ""
 
     def start(self) -> None:

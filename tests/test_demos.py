@@ -25,7 +25,8 @@ import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
-from tests.clients.drivers import DEADLINE, await_subscribed, chromium, reserve_port, until, watch
+from tests.clients.drivers import DEADLINE, await_subscribed, chromium, until, watch
+from tests.ports import free_port
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -37,7 +38,7 @@ class Server:
     """A server in a process of its own; it keeps its port when it is started again."""
 
     def __init__(self, log: Path, *command: str) -> None:
-        self.log, self.command, self.port = log, command, reserve_port()
+        self.log, self.command, self.port = log, command, free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._began = 0
         """Where the log has what was said since the last start."""
@@ -753,9 +754,6 @@ def test_chat_refuses_what_cannot_be_said(server: Server, text: Any) -> None:
 
 
 # The demos outside the command.
-
-
-free_port = reserve_port
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from tests.clients.drivers import DEADLINE, chromium, reserve_port
+from tests.clients.drivers import DEADLINE, chromium
+from tests.ports import free_port
 from tests.test_demos import TWISTD, Browser, Server, Watched
 from tests.test_publishers import COMMANDS, PAYLOADS, PUBLISH, Site, in_haste
 
-DJANGO_PORT, NOBODYS_PORT = reserve_port(), reserve_port()
+DJANGO_PORT, NOBODYS_PORT = free_port(), free_port()
 
 
 class Listener:

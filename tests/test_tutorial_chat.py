@@ -15,7 +15,8 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.clients.drivers import DEADLINE, await_subscribed, chromium, reserve_port, until, watch
+from tests.clients.drivers import DEADLINE, await_subscribed, chromium, until, watch
+from tests.ports import free_port
 from tests.test_tutorials import DOCS, blocks
 
 PAGE = DOCS / "tutorial" / "chat.rst"
@@ -27,7 +28,7 @@ class Reader:
     def __init__(self, folder: Path, page: Path = PAGE) -> None:
         self.folder = folder
         self.page = page
-        self.ports = {"8080": str(reserve_port()), "8000": str(reserve_port())}
+        self.ports = {"8080": str(free_port()), "8000": str(free_port())}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         commands = folder / "bin"
         commands.mkdir()

@@ -11,7 +11,6 @@ import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from urllib.parse import urlencode
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 
+from tests.ports import free_port
+
 HERE = Path(__file__).resolve().parent
 DEADLINE = 30.0
 """Seconds that anything may take: long, for a busy machine; only failing tests wait so long."""
@@ -38,23 +39,6 @@ def until(condition: Callable[[], Any], what: Callable[[], Any], pause: float = 
         assert time.monotonic() < end, f"waited {DEADLINE} s in vain: {what()}"
         time.sleep(pause)
     return value
-
-
-_RESERVED: list[socket.socket] = []
-
-
-def reserve_port() -> int:
-    """Return a port of 127.0.0.1 that is ours until we end: nobody listens there but whom we tell of it.
-
-    A port that is only found free may be somebody else's when it is used, or when a server that listened
-    there is started again.  A socket that is bound, and does not listen, keeps it from all who take any port;
-    who wants this one, and says as all servers do that the address may be used again, can have it.
-    """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    _RESERVED.append(held)
-    return int(held.getsockname()[1])
 
 
 class VerbFailedError(Exception):
@@ -336,7 +320,7 @@ class Server:
     """The server under test: the same port through all its restarts."""
 
     def __init__(self, log: Path, **settings: Any) -> None:
-        self.port = reserve_port()
+        self.port = free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/bayeux"
         self.log = log

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from drivers import DEADLINE, Server, reserve_port
+from drivers import DEADLINE, Server
 from proxy import Network, rough
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -28,6 +28,7 @@ from bayeux.client import (
 )
 from tests.bench.servers import Server as Listening
 from tests.bench.servers import faye
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 WEBSOCKET, POLLING = "websocket", "long-polling"
@@ -235,7 +236,7 @@ async def test_a_server_that_is_killed_is_missed_and_found_again(tmp_path: Path,
 
 @ensure
 async def test_a_server_that_is_not_there_fails_a_connect_in_time(clients: Clients) -> None:
-    client = clients.make(f"http://127.0.0.1:{reserve_port()}/bayeux")
+    client = clients.make(f"http://127.0.0.1:{free_port()}/bayeux")
     connecting = client.connect()
     await until(lambda: client.metrics.failures["ConnectionFailed"])
     with pytest.raises(ConnectTimeout, match="refused"):
