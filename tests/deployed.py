@@ -40,7 +40,7 @@ class Backend(Server):
     def __init__(self, folder: Path, name: str, *options: str) -> None:
         self.requests = folder / f"{name}.access"
         super().__init__(folder / f"{name}.log", *COMMAND, "--access-log", str(self.requests),
-                         "--set", "shutdown_spread=0.1", *options, "--listen", port=free_port())
+                         "--set", "shutdown_spread=0.1", *options, "--listen")
 
     def addresses(self, program: str) -> list[str]:
         """Return from where the requests of a program have come, as the server knows it."""
