@@ -233,7 +233,8 @@ def test_what_spoils_a_run_is_told(spoilt: Report, note: str) -> None:
         assert report.text(built).endswith(f"\n\n! {told}")
 
 
-@pytest.mark.parametrize(("waits", "share", "starved"), [(0.1, 0.25, False), (0.2, 0.4, True)])
+@pytest.mark.parametrize(("waits", "share", "starved"), [
+    (0.04, 0.0, False), (0.1, 0.25, False), (0.2, 0.4, True)])
 def test_a_worker_that_does_not_get_its_processor_is_told(waits: float, share: float, starved: bool) -> None:
     built = made(busy=0.3, waits=waits)
     assert (built["driver"]["waited"], built["driver"]["starved"]) == (share, starved)

@@ -23,8 +23,9 @@ _MIB = 1_048_576
 _BUSY = 0.85
 """From this share of a core on, in any second, a worker may be the limit."""
 
-_STARVED = 0.25
-"""From this share on of the time in which it has something to do, a worker's waiting is in the latencies."""
+_STARVED, _MUCH = 1 / 3, 0.05
+"""A worker waits too much for a processor from these shares on: of the time in which it has something to do,
+and of all time, as whoever is woken for very little always waits for a large part of that."""
 
 Report = dict[str, Any]
 
@@ -107,7 +108,7 @@ def _driver(outcome: Outcome, spans: list[Span], delivered: int) -> Report:
     busiest = round(max(*(cpu.rate(start, end) * _SECOND for cpu in outcome.cpu
                           for span in spans for start, end in _seconds(outcome, span)),
                         *(used / seconds if seconds else 0.0 for used in ran), 0.0), 3)
-    starved = round(max(wait / (wait + used) if wait else 0.0
+    starved = round(max(wait / (wait + used) if wait > _MUCH * seconds else 0.0
                         for wait, used in zip(waited, ran, strict=True)), 3)
     used = _growth(outcome.own_cpu, spans) + sum(ran)
     return {
