@@ -8,12 +8,14 @@ Events flow while that happens.  The mishaps come from a seed, which a failed te
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 from bare import PATIENCE, Publisher, Subscriber
 from drivers import Program, Server, until
-from proxy import Network, rough
+from proxy import Faults, Network, rough
 
 SEED = os.environ.get("TORTURE_SEED", "1")
 EVENTS = int(os.environ.get("TORTURE_EVENTS", "2000"))
@@ -111,18 +113,37 @@ REAL = {
 }
 
 
-def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Network) -> None:
-    channel = f"/torture/real/{SEED}"
+@contextmanager
+def real_clients(server: Server, net: Network, channel: str,
+                 faults: Callable[[str], Callable[[int], Faults]]) -> Iterator[dict[str, Program]]:
+    """Run a client of each kind that has subscribed, behind a proxy of its own that is bad from then on."""
     clients: dict[str, Program] = {}
-    try:
+    with ExitStack() as stack:
         for name, (library, parameters) in REAL.items():
             proxy = net.proxy(server.port)
             clients[name] = client = Program("node", "programs/node.mjs", library, json.dumps(parameters),
                                              proxy.url)
+            stack.callback(client.close)
             client.connect()
             client.subscribe(channel)
-            proxy.faults = rough(f"{SEED}/{name}", most=5_000)
+            proxy.faults = faults(name)
             proxy.cut()
+        yield clients
+
+
+def expect_all(clients: dict[str, Program], net: Network, everything: list[tuple[str, Any]]) -> None:
+    """Wait until each client has got all of this, and see that it has got nothing else."""
+    for (name, client), proxy in zip(clients.items(), net.proxies, strict=True):
+        told = f"seed {SEED}, {name}: {proxy.cuts} of {proxy.accepted} cut, {proxy.duplicated} doubled"
+        until(lambda: everything[-1] in client.received,  # noqa: B023 - called before it goes on
+              lambda: f"{told}; {client.received[-3:]}, {client.said()}")  # noqa: B023 - as above
+        print(told)
+        assert client.received == everything, told
+
+
+def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Network) -> None:
+    channel = f"/torture/real/{SEED}"
+    with real_clients(server, net, channel, lambda name: rough(f"{SEED}/{name}", most=5_000)) as clients:
         publisher = Publisher(server.url, channel)
         for _ in range(EVENTS // 10 // BATCH):
             publisher.publish(BATCH)
@@ -131,13 +152,19 @@ def test_real_clients_with_acknowledgement_lose_nothing(server: Server, net: Net
         publisher.close()
         for proxy in net.proxies:
             proxy.heal()
-        everything = [(channel, number) for number in range(1, publisher.published + 1)]
-        for (name, client), proxy in zip(clients.items(), net.proxies, strict=True):
-            told = f"seed {SEED}, {name}: {proxy.cuts} of {proxy.accepted} cut, {proxy.duplicated} doubled"
-            until(lambda: everything[-1] in client.received,  # noqa: B023 - called before it goes on
-                  lambda: f"{told}; {client.received[-3:]}, {client.said()}")  # noqa: B023 - as above
-            print(told)
-            assert client.received == everything, told
-    finally:
-        for client in clients.values():
-            client.close()
+        expect_all(clients, net, [(channel, number) for number in range(1, publisher.published + 1)])
+
+
+def test_a_backlog_gets_through_connections_that_break_before_all_of_it_has_come(
+        server: Server, net: Network) -> None:
+    """In pieces: as a whole it would be sent again and again."""
+    channel = f"/torture/backlog/{SEED}"
+    with real_clients(server, net, channel, lambda name: lambda number: Faults(down=30_000)) as clients:
+        publisher = Publisher(server.url, channel)
+        texts = [f"{number} {'.' * 1000}" for number in range(150)]
+        for start in range(0, len(texts), BATCH):
+            publisher.publish_all(texts[start:start + BATCH])
+        publisher.close()
+        expect_all(clients, net, [(channel, text) for text in texts])
+        for name, proxy in zip(clients, net.proxies, strict=True):
+            assert proxy.cuts >= 3, f"{name}: it was spared"
